@@ -1,0 +1,1 @@
+"""graphc and its peers side by side: one definition per workload, one process per system, systems taking turns."""

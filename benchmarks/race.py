@@ -1,0 +1,162 @@
+"""One workload on several systems, timed in turns: A B A B ..., one process computing at any time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks import materials
+from benchmarks.agreement import require_agreement, require_epoch_agreement
+from benchmarks.child import Child, WorkerFailed
+from benchmarks.machine import machine
+from benchmarks.mkl import Unavailable
+from benchmarks.roof import sgemm_gflops
+from benchmarks.systems import OURS, UNLOCKED, System
+from benchmarks.workloads import Workload
+
+# Thread pools spin for a while after their work; the next system waits until they sleep.
+SETTLE_SECONDS = 0.05
+ROUNDS, TURN_SECONDS = 5, 0.5
+MIN_SAMPLES, MAX_SAMPLES = 3, 2000
+MAX_FIT_ROUNDS = 3
+PATIENCE = 3  # how many times its planned length a turn may last, when the machine is disturbed
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """rounds: turns of each system; seconds: length of a turn, roughly; caches: where compiled code is kept between
+    runs, so that the first steps are warm ones, or None for an empty folder each time.
+    """
+
+    threads: int
+    rounds: int = ROUNDS
+    seconds: float = TURN_SECONDS
+    caches: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One system's start and its samples, milliseconds a step."""
+
+    first_step_s: float
+    rss_mb: float
+    version: str
+    samples: Sequence[float]
+
+    def result(self) -> dict[str, float]:
+        """The row as it stands in the JSON file."""
+        low, median, high = np.percentile(self.samples, [25, 50, 75])
+        return {
+            "median_ms": float(median),
+            "min_ms": float(min(self.samples)),
+            "spread": float((high - low) / median),
+            "first_step_s": self.first_step_s,
+            "rss_mb": self.rss_mb,
+        }
+
+
+def race(workload: Workload, systems: Sequence[System], plan: Plan) -> dict[str, Any]:
+    """Measure `workload`; the entry of the JSON file.
+
+    A system that cannot take part is left out with a warning. Raises Disagreement if the systems compute different
+    things, FileNotFoundError if the workload's data is missing, WorkerFailed if no system is left or one breaks later.
+    """
+    with TemporaryDirectory(prefix="benchmarks-") as name, ExitStack() as stack:
+        folder = Path(name)
+        path = folder / "materials.npz"
+        materials.save(path, materials.make(workload))
+        caches = plan.caches or folder / "caches"
+        roof = sgemm_gflops(plan.threads)
+
+        def enter(system: System) -> Child:
+            return stack.enter_context(Child(system, workload, path, plan.threads, caches, folder))
+
+        children, starts, checked = _started(enter, systems)
+        if not children:
+            raise WorkerFailed("no system takes part")
+        require_agreement(workload.kind, checked)
+        if workload.kind == "fit":
+            require_epoch_agreement({name: start["loss"] for name, start in starts.items()})
+        samples = _take_turns(workload, children, starts, plan)
+    rows = {
+        name: Row(start["first_step_s"], start["rss_mb"], start["version"], samples[name])
+        for name, start in starts.items()
+    }
+    return entry(workload, plan.threads, rows, roof)
+
+
+def entry(workload: Workload, threads: int, rows: Mapping[str, Row], roof_gflops: float) -> dict[str, Any]:
+    """The measurement of one workload as it stands in the JSON file.
+
+    ratio: the best peer's median divided by ours, None if either is missing. context: what a report needs beside.
+    """
+    results = {name: row.result() for name, row in rows.items()}
+    peers = {name: result["median_ms"] for name, result in results.items() if name not in (OURS, UNLOCKED)}
+    best = min(peers, key=peers.__getitem__, default=None)
+    ours = results.get(OURS, {}).get("median_ms")
+    return {
+        "workload": workload.name,
+        "threads": threads,
+        "results": results,
+        "best_peer": best,
+        "ratio": None if best is None or ours is None else peers[best] / ours,
+        "context": {
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": machine(),
+            "mflop": workload.mflop,
+            "roof_gflops": roof_gflops,
+            "versions": {name: row.version for name, row in rows.items()},
+        },
+    }
+
+
+def _started(
+    enter: Callable[[System], Child], systems: Sequence[System]
+) -> tuple[list[Child], dict[str, dict[str, Any]], dict[str, list[float]]]:
+    """The children that came up, what each told about its first step, and the numbers each computed to be compared."""
+    children: list[Child] = []
+    starts: dict[str, dict[str, Any]] = {}
+    checked: dict[str, list[float]] = {}
+    for system in systems:
+        _log.info("starting %s", system.name)
+        try:
+            child = enter(system)
+            start, values = child.ask("start"), child.ask("check")
+        except (Unavailable, WorkerFailed) as error:
+            _log.warning("%s does not take part: %s", system.name, error)
+            continue
+        children.append(child)
+        starts[system.name], checked[system.name] = start, values
+    return children, starts, checked
+
+
+def _take_turns(
+    workload: Workload, children: Sequence[Child], starts: Mapping[str, Mapping[str, Any]], plan: Plan
+) -> dict[str, list[float]]:
+    samples: dict[str, list[float]] = {child.system.name: [] for child in children}
+    rounds = min(plan.rounds, MAX_FIT_ROUNDS) if workload.kind == "fit" else plan.rounds
+    for turn in range(rounds):
+        _log.info("round %d of %d", turn + 1, rounds)
+        for child in children:
+            count, warm = _turn(workload, starts[child.system.name]["sample_s"], plan.seconds)
+            time.sleep(SETTLE_SECONDS)
+            samples[child.system.name] += child.ask("time", samples=count, warm=warm, seconds=PATIENCE * plan.seconds)
+    return samples
+
+
+def _turn(workload: Workload, sample_s: float, seconds: float) -> tuple[int, int]:
+    """How many samples a turn takes, and how many steps before them are not timed."""
+    if workload.kind == "fit":
+        return 1, 0
+    count = int(np.clip(seconds / sample_s, MIN_SAMPLES, MAX_SAMPLES))
+    return count, max(1, count // 10)

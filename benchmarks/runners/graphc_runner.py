@@ -1,0 +1,31 @@
+"""graphc, through its public names; a step is one call of the model's executable."""
+
+from __future__ import annotations
+
+import llvmlite.binding  # noqa: F401  graphc loads it when it first compiles; here it counts as an import
+import numpy as np
+
+import graphc as keras
+from benchmarks.job import Job
+from benchmarks.materials import Materials
+from benchmarks.runners.keras_models import compiled_model
+from benchmarks.workloads import Workload
+
+
+class Runner:
+    """The mode is not used; the thread count comes from GRAPHC_THREADS."""
+
+    def __init__(self, mode: str, threads: int) -> None:
+        self.version = f"graphc {keras.__version__}"
+
+    def build(self, workload: Workload, materials: Materials) -> Job:
+        model = compiled_model(keras, workload.network, materials.weights)
+        x, y = materials.x, materials.y
+        if workload.kind == "fit":
+            fit = {"batch_size": workload.batch, "verbose": 0}
+            return Job(lambda: model.fit(x, y, **fit).history["loss"][0])
+        if workload.kind == "infer":
+            infer = model.executable("infer", batch_size=workload.batch)
+            return Job(lambda: infer(x))
+        train = model.executable("train", batch_size=workload.batch)
+        return Job(lambda: np.float32(train(x, y)["loss"]))

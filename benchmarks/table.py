@@ -1,0 +1,60 @@
+"""The measurements of a workload as a table for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from benchmarks.roof import ROOF
+from benchmarks.systems import OURS, UNLOCKED
+
+_COLUMNS = ("system", "median ms", "min ms", "spread", "GFLOP/s", "% roof", "first s", "peak MB", "/ graphc")
+
+
+def table(entry: dict[str, Any]) -> Table:
+    """One row per system, the fastest first. `/ graphc` is the system's median divided by graphc's."""
+    made = Table(title=_title(entry), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=_caption(entry))
+    for column in _COLUMNS:
+        made.add_column(column, justify="left" if column == "system" else "right")
+    results = entry["results"]
+    ours = results.get(OURS, {}).get("median_ms")
+    for name in sorted(results, key=lambda name: float(results[name]["median_ms"])):
+        made.add_row(*_cells(entry, name, ours), style="bold" if name == OURS else None)
+    return made
+
+
+def gflops(entry: dict[str, Any], system: str) -> float | None:
+    """Useful GFLOP/s of the contractions; None for an epoch, which does more than them."""
+    if entry["workload"].endswith("-fit"):
+        return None
+    return float(entry["context"]["mflop"]) / float(entry["results"][system]["median_ms"])
+
+
+def _title(entry: dict[str, Any]) -> str:
+    text = f"{entry['workload']}, {entry['threads']} threads"
+    if entry["ratio"] is None:
+        return text
+    return f"{text}: {entry['ratio']:.2f} x the best peer ({entry['best_peer']})"
+
+
+def _caption(entry: dict[str, Any]) -> str:
+    text = f"roof: {ROOF}, {entry['context']['roof_gflops']:.0f} GFLOP/s in this run"
+    return f"{text}; * not a stock configuration" if UNLOCKED in entry["results"] else text
+
+
+def _cells(entry: dict[str, Any], name: str, ours: float | None) -> list[str]:
+    result = entry["results"][name]
+    rate = gflops(entry, name)
+    return [
+        f"{name} *" if name == UNLOCKED else name,
+        f"{result['median_ms']:.4g}",
+        f"{result['min_ms']:.4g}",
+        f"{result['spread']:.1%}",
+        "" if rate is None else f"{rate:.1f}",
+        "" if rate is None else f"{rate / entry['context']['roof_gflops']:.0%}",
+        f"{result['first_step_s']:.3f}",
+        f"{result['rss_mb']:.0f}",
+        "" if ours is None else f"{result['median_ms'] / ours:.2f}",
+    ]

@@ -1,0 +1,190 @@
+"""The workloads: networks as data, each with its batch and what is timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.architecture import (
+    Activation,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAveragePool2D,
+    Layer,
+    Layers,
+    MaxPool2D,
+    Residual,
+    Shape,
+    summarize,
+    with_logits,
+)
+
+Kind = Literal["train", "infer", "fit"]
+Loss = Literal["sparse_categorical_crossentropy", "binary_crossentropy", "mse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """input_shape is without the batch axis. A cross-entropy takes logits if the last layer has no activation."""
+
+    title: str
+    input_shape: Shape
+    layers: Layers
+    loss: Loss = "sparse_categorical_crossentropy"
+
+    @property
+    def from_logits(self) -> bool:
+        return self.loss != "mse" and self.layers[-1] == with_logits(self.layers)[-1]
+
+    @property
+    def loss_layers(self) -> Layers:
+        """What a system computes before a loss that takes logits, as cross-entropies do in every peer."""
+        return self.layers if self.loss == "mse" else with_logits(self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """kind: one training step, one forward pass, or one epoch of `fit` over all of MNIST."""
+
+    name: str
+    network: Network
+    batch: int
+    kind: Kind
+
+    @property
+    def mflop(self) -> float:
+        """Millions of floating-point operations in the contractions of one step (for a fit: one step of it).
+
+        Training takes three times the forward pass, less the gradient of the first layer's input.
+        """
+        work = summarize(self.network.layers, self.network.input_shape)
+        flop = work.forward_flop if self.kind == "infer" else 3 * work.forward_flop - work.first_flop
+        return self.batch * flop / 1e6
+
+
+def _conv_bn(filters: int, kernel: int, stride: int = 1, padding: int = 0, activation: str = "relu") -> Layers:
+    return (Conv2D(filters, kernel, stride, padding, bias=False), BatchNorm(), Activation(activation))
+
+
+def _vgg_stage(filters: int) -> Layers:
+    return (*_conv_bn(filters, 3, padding=1), *_conv_bn(filters, 3, padding=1))
+
+
+def _basic_block(filters: int, stride: int = 1, project: bool = False) -> Layers:
+    body = (*_conv_bn(filters, 3, stride, 1), Conv2D(filters, 3, padding=1, bias=False), BatchNorm())
+    shortcut = (Conv2D(filters, 1, stride, bias=False), BatchNorm()) if project else ()
+    return (Residual(body, shortcut), Activation("relu"))
+
+
+def _resnet18() -> Layers:
+    layers: list[Layer] = [*_conv_bn(64, 7, 2, 3), MaxPool2D(3, 2, 1)]
+    layers += [*_basic_block(64), *_basic_block(64)]
+    for filters in (128, 256, 512):
+        layers += [*_basic_block(filters, 2, project=True), *_basic_block(filters)]
+    return (*layers, GlobalAveragePool2D(), Dense(1000))
+
+
+def _inverted_residual(channels: int, expansion: int, filters: int, stride: int) -> Layers:
+    expand = _conv_bn(channels * expansion, 1, activation="relu6") if expansion > 1 else ()
+    depthwise = (DepthwiseConv2D(3, stride, 1), BatchNorm(), Activation("relu6"))
+    body = (*expand, *depthwise, Conv2D(filters, 1, bias=False), BatchNorm())
+    return (Residual(body),) if stride == 1 and channels == filters else body
+
+
+# Expansion, filters, repeats, first stride: table 2 of Sandler et al., "MobileNetV2", arXiv:1801.04381.
+_MOBILENET_V2_STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def _mobilenet_v2() -> Layers:
+    channels = 32
+    layers: list[Layer] = [*_conv_bn(channels, 3, 2, 1, "relu6")]
+    for expansion, filters, repeats, first_stride in _MOBILENET_V2_STAGES:
+        for repeat in range(repeats):
+            layers += _inverted_residual(channels, expansion, filters, first_stride if repeat == 0 else 1)
+            channels = filters
+    return (*layers, *_conv_bn(1280, 1, activation="relu6"), GlobalAveragePool2D(), Dense(1000))
+
+
+_W1 = Network("MLP 784-512-512-10", (784,), (Dense(512, "relu"), Dense(512, "relu"), Dense(10)))
+_TINY = Network("MLP 8-10-8-1", (8,), (Dense(10, "relu"), Dense(8, "relu"), Dense(1, "sigmoid")), "binary_crossentropy")
+_W2 = Network(
+    "MNIST CNN, two convolutions",
+    (28, 28, 1),
+    (
+        Conv2D(32, activation="relu"),
+        MaxPool2D(),
+        Conv2D(64, activation="relu"),
+        MaxPool2D(),
+        Flatten(),
+        Dropout(0.5),
+        Dense(10, "softmax"),
+    ),
+)
+_W3 = Network(
+    "MNIST CNN, one convolution",
+    (28, 28, 1),
+    (
+        Conv2D(32, activation="relu"),
+        MaxPool2D(),
+        Dropout(0.25),
+        Flatten(),
+        Dense(128, "relu"),
+        Dropout(0.5),
+        Dense(10, "softmax"),
+    ),
+)
+_W4 = Network(
+    "CIFAR VGG with batch norm",
+    (32, 32, 3),
+    (
+        *_vgg_stage(64),
+        MaxPool2D(),
+        *_vgg_stage(128),
+        MaxPool2D(),
+        *_vgg_stage(256),
+        GlobalAveragePool2D(),
+        Dense(10),
+    ),
+)
+_W5 = Network("ResNet-18, 224 x 224", (224, 224, 3), _resnet18())
+_MOBILENET = Network("MobileNetV2, 224 x 224", (224, 224, 3), _mobilenet_v2())
+_AUTOENCODER = Network(
+    "autoencoder 784-128-64-128-784",
+    (784,),
+    (Dense(128, "relu"), Dense(64, "relu"), Dense(128, "relu"), Dense(784, "sigmoid")),
+    "mse",
+)
+_LOGISTIC = Network("logistic regression 784-10", (784,), (Dense(10, "softmax"),))
+
+_ALL = (
+    Workload("W1-train", _W1, 128, "train"),
+    Workload("tiny-train", _TINY, 10, "train"),
+    Workload("W2-train", _W2, 128, "train"),
+    Workload("W2-infer-1", _W2, 1, "infer"),
+    Workload("W2-infer-32", _W2, 32, "infer"),
+    Workload("W2-infer-1024", _W2, 1024, "infer"),
+    Workload("W3-train", _W3, 128, "train"),
+    Workload("W3-fit", _W3, 128, "fit"),
+    Workload("W4-train", _W4, 64, "train"),
+    Workload("W4-infer-1", _W4, 1, "infer"),
+    Workload("W4-infer-64", _W4, 64, "infer"),
+    Workload("W5-train", _W5, 8, "train"),
+    Workload("W5-infer-1", _W5, 1, "infer"),
+    Workload("W5-infer-8", _W5, 8, "infer"),
+    Workload("mobilenet-infer-1", _MOBILENET, 1, "infer"),
+    Workload("W8-ae", _AUTOENCODER, 256, "train"),
+    Workload("W8-logreg", _LOGISTIC, 128, "train"),
+)
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in _ALL}

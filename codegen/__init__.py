@@ -1,0 +1,1 @@
+"""Kernels: from the ground's nests and plans to loops, LLVM IR text, machine code and the native thread pool."""

@@ -1,0 +1,288 @@
+"""The kernel IR: loops over registers and buffers, the one level between nests and LLVM.
+
+A kernel is a list of statements. Indices are affine in loop variables (`begin`, `end` and `rows` are variables too: the
+units of this call and the runtime batch rows). Scalar expressions are those of `graphc.ir.nest`, with operand numbers
+that name the kernel's buffers, plus `Reg` (a register) and `AcrossLanes` (a vector register combined into a scalar).
+Inside `Vector` one variable stands for consecutive lanes; whatever depends on it is a vector, everything else a scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from graphc.ir.nest import Affine, Apply, Expr, ExprBase, Index, Load, Position, walk
+from graphc.ir.types import DType
+
+Bound: TypeAlias = Affine | Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory a kernel reads or writes: row-major, `shape` at the compiled maximum of rows.
+
+    A local buffer lives in the thread's scratch memory; the others are the kernel's operands, in order.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    is_output: bool = False
+    is_local: bool = False
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Elements between neighbours along each dimension."""
+        strides, step = [], 1
+        for dim in reversed(self.shape):
+            strides.append(step)
+            step *= int(dim)
+        return tuple(reversed(strides))
+
+
+@dataclass(frozen=True, slots=True)
+class Reg(ExprBase):
+    """The value of a register; a register array is indexed by unrolled variables only."""
+
+    name: str
+    dtype: DType
+    index: tuple[Affine, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
+
+
+@dataclass(frozen=True, slots=True)
+class AcrossLanes(ExprBase):
+    """All lanes of a vector register combined in a fixed tree; for argmax/argmin the position of the best."""
+
+    combine: str
+    reg: Reg
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"lanes.{self.combine}({self.reg})"
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """for var in start..stop by step: body, in order. Registers assigned inside are carried."""
+
+    var: str
+    start: Bound
+    stop: Bound
+    body: tuple[Stmt, ...]
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Takes a unit number apart into variables, the last the fastest: the parallel axes of a kernel."""
+
+    unit: str
+    parts: tuple[tuple[str, int], ...]
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unroll:
+    """The body once for each value of var."""
+
+    var: str
+    values: tuple[int, ...]
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """The body with var = base, base + 1, ... in `lanes` lanes, of which the first `active` (None = all) touch memory."""
+
+    var: str
+    base: Affine
+    lanes: int
+    body: tuple[Stmt, ...]
+    active: Bound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """The accumulators `names` exist inside the body only."""
+
+    names: tuple[str, ...]
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """Names a value. Inside `Vector` a value that does not depend on the lanes stays a scalar."""
+
+    reg: Reg
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Assigns an accumulator; inside `Vector` it is a vector."""
+
+    reg: Reg
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """reg = combine(reg, value). `position` goes with argmax/argmin. `masked`: inactive lanes keep their value."""
+
+    reg: Reg
+    combine: str
+    value: Expr
+    position: Expr | None = None
+    masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """buffer[index] = value, or += value."""
+
+    buffer: int
+    index: tuple[Index, ...]
+    value: Expr
+    add: bool = False
+
+
+Stmt: TypeAlias = Loop | Split | Unroll | Vector | Registers | Let | Set | Accumulate | Store
+Block: TypeAlias = tuple[Stmt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One native function. It works on units begin..end of `units`; `grain` units are one chunk of parallel work.
+
+    `schedule` says in words what was chosen, for dumps. Neither `grain` nor anything else depends on the thread count.
+    """
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    units: int
+    grain: int
+    body: Block
+    schedule: str = ""
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Thread-local memory: the local buffers, each on a 64-byte boundary."""
+        return sum(padded_bytes(b) for b in self.buffers if b.is_local)
+
+
+def padded_bytes(buffer: Buffer) -> int:
+    size = buffer.dtype.size
+    for dim in buffer.shape:
+        size *= int(dim)
+    return -(-size // 64) * 64
+
+
+def const(value: int) -> Affine:
+    return Affine((), int(value))
+
+
+def assigned(block: Iterable[Stmt]) -> Iterator[str]:
+    """Names of the registers that accumulate or are set anywhere in the statements."""
+    for stmt in block:
+        match stmt:
+            case Set(reg=reg):
+                yield reg.name
+            case Accumulate(reg=reg, position=position):
+                yield reg.name
+                if position is not None:
+                    yield f"{reg.name}.at"
+            case Loop(body=body) | Split(body=body) | Unroll(body=body) | Vector(body=body) | Registers(body=body):
+                yield from assigned(body)
+
+
+def format_kernel(kernel: Kernel) -> str:
+    """The kernel as text, for dumps and golden files."""
+    operands = [b for b in kernel.buffers if not b.is_local]
+    outs = [_declared(b) for b in operands if b.is_output]
+    ins = [_declared(b) for b in operands if not b.is_output]
+    lines = [f"kernel @{kernel.name}({', '.join(ins)}) -> {', '.join(outs)}"]
+    if kernel.schedule:
+        lines.append(f"  schedule {{{kernel.schedule}}}")
+    lines += [f"  local {_declared(b)}" for b in kernel.buffers if b.is_local]
+    lines.append(f"  parallel {kernel.units} units, {kernel.grain} a chunk:")
+    lines += _format_block(kernel.body, kernel, "    ")
+    return "\n".join(lines) + "\n"
+
+
+def _declared(buffer: Buffer) -> str:
+    return f"{buffer.name}: {buffer.dtype.value}[{','.join(map(str, buffer.shape))}]"
+
+
+def _format_block(block: Block, kernel: Kernel, pad: str) -> Iterator[str]:
+    for stmt in block:
+        head, body = _format_stmt(stmt, kernel)
+        yield pad + head
+        yield from _format_block(body, kernel, pad + "  ")
+
+
+def _format_stmt(stmt: Stmt, kernel: Kernel) -> tuple[str, Block]:
+    show = lambda value: format_expr(value, kernel)  # noqa: E731
+    match stmt:
+        case Loop(var, start, stop, body, step):
+            by = f" by {step}" if step != 1 else ""
+            return f"for {var} in {show(start)}..{show(stop)}{by}:", body
+        case Split(unit, parts, body):
+            return f"split {unit} into {', '.join(f'{v} in 0..{n}' for v, n in parts)}:", body
+        case Unroll(var, values, body):
+            return f"unroll {var} in {_format_values(values)}:", body
+        case Vector(var, base, lanes, body, active):
+            mask = f" if {var} < {show(base)} + {show(active)}" if active is not None else ""
+            return f"vector {var} in {show(base)} + 0..{lanes}{mask}:", body
+        case Registers(names, body):
+            return f"registers {', '.join(names)}:", body
+        case Let(reg, value) | Set(reg, value):
+            return f"{reg} = {show(value)}", ()
+        case Accumulate(reg, combine, value, position, masked):
+            at = f" at {show(position)}" if position is not None else ""
+            return f"{reg} {combine}= {show(value)}{at}{' (masked)' if masked else ''}", ()
+        case Store(buffer, index, value, add):
+            target = f"{kernel.buffers[buffer].name}[{', '.join(map(show, index))}]"
+            return f"{target} {'+=' if add else '='} {show(value)}", ()
+
+
+def _format_values(values: tuple[int, ...]) -> str:
+    if values == tuple(range(values[0], values[0] + len(values))):
+        return f"{values[0]}..{values[-1] + 1}"
+    return "{" + ", ".join(map(str, values)) + "}"
+
+
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+
+
+def format_expr(value: Bound, kernel: Kernel) -> str:
+    """An expression with buffer names and infix arithmetic."""
+
+
+    match value:
+        case Load(operand, index, _, guarded, fill):
+            inside = ", ".join(format_expr(i, kernel) for i in index)
+            return f"{kernel.buffers[operand].name}[{inside}{f' or {fill:g}' if guarded else ''}]"
+        case Apply(fn, (a, b), _) if fn in _INFIX:
+            return f"({format_expr(a, kernel)} {_INFIX[fn]} {format_expr(b, kernel)})"
+        case Apply(fn, args, dtype):
+            name = f"cast<{dtype.value}>" if fn == "cast" else fn
+            return f"{name}({', '.join(format_expr(a, kernel) for a in args)})"
+    return str(value)
+
+
+def names_in(bound: Bound) -> set[str]:
+    """The loop variables a bound or expression mentions."""
+    if isinstance(bound, Affine):
+        return set(bound.axes)
+    found: set[str] = set()
+    for e in walk(bound):
+        match e:
+            case Position(index=index):
+                found.update(index.axes)
+            case Load(index=indices):
+                found.update(name for i in indices if isinstance(i, Affine) for name in i.axes)
+    return found

@@ -1,0 +1,466 @@
+"""Lowering: the body of a fused node becomes one kernel, or a few that run one after another.
+
+What is decided here is the form: a map, a register tile, a row kernel, or separate passes for results that no single
+loop nest writes (scatter, running sums). How the loops then look is decided by `schedule`, `tile` and `rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.body import Access, Body, Puller
+from codegen.loops import Accumulate, Buffer, Kernel, Let, Loop, Reg, Set, Store, Vector, const
+from codegen.parts import COSTLY, Part, Reduction, coalesce, drop_safe_guards, extent, flat
+from codegen.rows import Stage, row_kernel
+from codegen.schedule import contiguous_store_axis, strides_along, vector_axis
+from codegen.target import Target
+from codegen.tile import identity, tile_kernel
+from graphc.ir.graph import Graph
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, axes_of, rewrite, walk
+from graphc.ir.op import Node, Value
+from graphc.ir.types import DType, Rows, concrete, size_of
+
+PARTIALS = 16  # a reduction split over threads keeps at most so many partial results
+SPLIT_PRODUCTS = 4_000_000  # multiply-adds below which a contraction is not split
+SPLIT_POINTS = 250_000  # points below which another reduction is not split
+TILE_RESULTS = 16 * 28  # results a register tile holds, roughly
+WIDE = 4  # kept axes shorter than this are not worth the lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """Kernels in order. All share one operand list: the node's inputs, its results, then workspace buffers."""
+
+    kernels: tuple[Kernel, ...]
+    inputs: int
+    outputs: int
+    workspaces: tuple[Buffer, ...]
+
+
+def lower(graph: Graph, label: str, target: Target) -> Lowered:
+    """Kernels that compute the outputs of a fused body."""
+    return _Lowering(graph, label, target).run()
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, label: str, target: Target) -> None:
+        self.graph, self.label, self.target = graph, label, target
+        self.body = Body(graph)
+        self.available: dict[Value, Access] = {}
+        self.kernels: list[Callable[[list[Buffer]], Kernel]] = []
+        self.locals: list[list[Buffer]] = []
+
+    def run(self) -> Lowered:
+        anchors = self.body.anchors
+        if not anchors:
+            self._map(self.graph.outputs)
+        elif len(anchors) == 1 and self._needs_passes(anchors[0]):
+            self._passes(anchors[0])
+        elif self._is_row_group(anchors):
+            self._row_group(anchors)
+        else:
+            self._reduce(anchors)
+        return self._finish()
+
+    def _finish(self) -> Lowered:
+        count_in, count_out = len(self.graph.inputs), len(self.graph.outputs)
+        shared = list(self.body.buffers)
+        kernels = tuple(make(shared) for make in self.kernels)
+        return Lowered(kernels, count_in, count_out, tuple(shared[count_in + count_out :]))
+
+    def _emit(self, make: Callable[[str, list[Buffer]], Kernel]) -> None:
+        name = self.label if not self.kernels else f"{self.label}.{len(self.kernels)}"
+        self.kernels.append(lambda buffers: make(name, buffers))
+
+    # Maps
+
+    def _map(self, outputs: Sequence[Value]) -> None:
+        """All outputs over one iteration space."""
+        axes = axes_of(outputs[0].shape)
+        puller = Puller.at_place(self.body, self.available)
+        stores = self._stores(puller, outputs, tuple(map(Affine.of, axes)))
+        self._tile(Part(axes, (), tuple(puller.lets), stores))
+
+    def _stores(self, puller: Puller, outputs: Sequence[Value], index: tuple[Index, ...]) -> tuple[Store, ...]:
+        return tuple(
+            Store(number, index, puller.pull(value, index))
+            for value in dict.fromkeys(outputs)
+            for number in self.body.result_of[value]
+        )
+
+    def _tile(self, part: Part) -> None:
+        self._emit(lambda name, buffers: tile_kernel(name, part, buffers, self.target))
+
+    # One or several reductions over shared kept axes
+
+    def _reduce(self, anchors: Sequence[Node]) -> None:
+        for group in self._branches(anchors):
+            part = self._part(group)
+            self._schedule(part)
+
+    def _branches(self, anchors: Sequence[Node]) -> list[list[tuple[Value, Nest]]]:
+        """Which nests are computed together: one list for each set of results with the same axes and target."""
+        found: dict[object, list[tuple[Value, Nest]]] = {}
+        for node in anchors:
+            for nest in self.body.nests[node]:
+                key = () if len(anchors) > 1 else (nest.axes, nest.target)
+                found.setdefault(key, []).append((node.outputs[nest.output], nest))
+        return list(found.values())
+
+    def _part(self, group: Sequence[tuple[Value, Nest]]) -> Part:
+        """Reductions of the group over common axis names, and the epilogue that stores the kernel's outputs."""
+        first = group[0][1]
+        names = {axis.name for axis in first.axes}
+        reductions: list[Reduction] = []
+        lets: list[Let] = []
+        available = dict(self.available)
+        for number, (value, nest) in enumerate(group):
+            rename = {a.name: Affine.of(b) for a, b in zip(nest.axes, first.axes, strict=True)}
+            reduction, result = self._reduction(value, nest, rename, names, number)
+            if isinstance(reduction, Reduction):
+                reductions.append(reduction)
+            else:
+                lets += reduction
+            available[value] = _only_at(first.target, result)
+        puller = Puller.at_place(self.body, available)
+        stores = self._stores(puller, self.graph.outputs, first.target)
+        return Part(first.axes, tuple(reductions), (*lets, *puller.lets), stores)
+
+    def _reduction(
+        self, value: Value, nest: Nest, rename: dict[str, Affine], taken: set[str], number: int
+    ) -> tuple[Reduction | list[Let], Expr]:
+        """The nest as a reduction (the lets of its body, if it has no reduce axes) and the expression of its result."""
+        axes = tuple(Axis(a.name if a.name not in taken else f"{a.name}.r{number}", a.extent) for a in nest.reduce)
+        where = rename | {old.name: Affine.of(new) for old, new in zip(nest.reduce, axes, strict=True)}
+        puller = Puller.at_place(self.body, self.available)
+        expr = puller.inline(value.node, nest.body, where)
+        if not nest.reduce:
+            return puller.lets, expr
+        reg = Reg(self.body.fresh(f"{value.name}.acc"), expr.dtype)
+        position = _row_major(axes) if nest.combine.startswith("arg") else None
+        reduction = Reduction(reg, nest.combine, axes, tuple(puller.lets), expr, position)
+        found = Reg(reg.name, DType.I32) if position is not None else reg
+        result = found if found.dtype is value.dtype else Apply("cast", (found,), value.dtype)
+        return reduction, result
+
+    def _schedule(self, part: Part) -> None:
+        """Register tile or rows; packs an operand or splits the reduction where that pays."""
+        part = drop_safe_guards(part, self.body.buffers)
+        if not part.reductions or self._suits_tile(part):
+            return self._split_or_tile(part)
+        if self._is_matrix_product(part):
+            return self._split_or_tile(self._packed(part))
+        self._single_row_stage(part)
+
+    def _suits_tile(self, part: Part) -> bool:
+        axis = vector_axis(part, self.body.buffers)
+        if axis is not None and int(axis.extent) >= WIDE:
+            return True
+        return not self._suits_rows(part)
+
+    def _suits_rows(self, part: Part) -> bool:
+        """Whether every reduction runs along memory in its last axis."""
+        inner = [r.axes[-1].name for r in part.reductions]
+        same = all(len(r.axes) == len(part.reductions[0].axes) for r in part.reductions)
+        return same and all(strides_along(Part((), (r,), (), ()), name, self.body.buffers) <= {0, 1} for r, name in zip(part.reductions, inner, strict=True))
+
+    def _is_matrix_product(self, part: Part) -> bool:
+        axis = contiguous_store_axis(part, self.body.buffers)
+        is_one = len(part.reductions) == 1 and part.reductions[0].is_contraction
+        return is_one and axis is not None and int(axis.extent) >= WIDE and len(part.axes) >= 2
+
+    def _packed(self, part: Part) -> Part:
+        """Copies the operand that is not contiguous along the results into one that is."""
+        buffers = self.body.buffers
+        axis = contiguous_store_axis(part, buffers)
+        assert axis is not None
+        (reduction,) = part.reductions
+        match reduction.value:
+            case Apply("mul", (Load() as a, Load() as b), dtype):
+                steps = [flat(load.index, buffers[load.operand]).coefficient(axis.name) for load in (a, b)]
+        load = a if steps[0] not in (0, 1) else b
+        if load.guarded or any(not isinstance(i, Affine) for i in load.index):
+            return part
+        axes = tuple(x for x in (*part.axes, *reduction.axes) if x is not axis and _uses(load, x.name)) + (axis,)
+        shape = tuple(int(x.extent) for x in axes)
+        number = self.body.add_buffer(f"packed.{buffers[load.operand].name}", load.dtype, shape, is_local=False)
+        index = tuple(map(Affine.of, axes))
+        self._tile(Part(axes, (), (), (Store(number, index, load),)))
+        packed = Load(number, index, load.dtype)
+        swap = lambda e: packed if e == load else e  # noqa: E731
+        return replace(part, reductions=(reduction.map(lambda e: rewrite(e, swap)),))
+
+    def _split_or_tile(self, part: Part) -> None:
+        split = self._split_axis(part)
+        if split is None:
+            return self._tile(part)
+        first, last = self._split(part, *split)
+        self._tile(first)
+        self._tile(last)
+
+    def _split_axis(self, part: Part) -> tuple[Axis, int] | None:
+        """The reduce axis to share among threads and into how many parts, when the results alone are too few."""
+        if not part.reductions or any(r.position is not None for r in part.reductions):
+            return None
+        axes = part.reductions[0].axes
+        if any(r.axes != axes for r in part.reductions):
+            return None
+        is_heavy = any(r.is_contraction for r in part.reductions)
+        tiles = part.points / (TILE_RESULTS if is_heavy else 64)
+        least = SPLIT_PRODUCTS if is_heavy else SPLIT_POINTS
+        outer = max(axes[:2], key=lambda a: int(a.extent))
+        if tiles >= 8 or part.points * part.reduced_points < least or int(outer.extent) < 4:
+            return None
+        return outer, min(PARTIALS, int(outer.extent))
+
+    def _split(self, part: Part, axis: Axis, count: int) -> tuple[Part, Part]:
+        """Partial results over ranges of `axis`, and the part that combines them and runs the epilogue."""
+        length = -(-int(axis.extent) // count)
+        share = Axis("part", count)
+        index = (Affine.of(share), *map(Affine.of, part.axes))
+        shape = (count, *(int(a.extent) for a in part.axes))
+        stores, final = [], []
+        for r in part.reductions:
+            number = self.body.add_buffer(f"{r.reg.name}.parts", r.reg.dtype, shape, is_local=False)
+            stores.append(Store(number, index, r.reg))
+            final.append(Reduction(r.reg, r.combine, (share,), (), Load(number, index, r.reg.dtype)))
+        begin = Affine.of(share) * length
+        until = Apply("min", (Position(begin + length, DType.I64), Position(extent(axis), DType.I64)), DType.I64)
+        first = Part((share, *part.axes), part.reductions, (), tuple(stores), {axis.name: (begin, until)})
+        return first, replace(part, reductions=tuple(final), bounds={})
+
+    def _single_row_stage(self, part: Part) -> None:
+        part = coalesce(part, self.body.buffers)
+        split = self._split_axis(part)
+        if split is not None:
+            first, part = self._split(part, *split)
+            self._row_part(first)
+        self._row_part(part)
+
+    def _row_part(self, part: Part) -> None:
+        stage = Stage(part.reductions[0].axes, part.reductions, (), (), (*part.lets, *part.stores), dict(part.bounds))
+        if any(r.axes != stage.axes for r in part.reductions):
+            assert not part.bounds
+            stages = [Stage(r.axes, (r,)) for r in part.reductions]
+            stages[-1] = replace(stages[-1], after=(*part.lets, *part.stores))
+        else:
+            stages = [stage]
+        self._emit(lambda name, buffers: row_kernel(name, part.axes, stages, buffers, self.target))
+
+    # Row groups: several stages over the same rows
+
+    def _is_row_group(self, anchors: Sequence[Node]) -> bool:
+        kept = anchors[0].types[0].shape
+        if any(value.shape != kept for value in self.graph.outputs):
+            return len(self.body.nests[anchors[0]]) == 1
+        return len(set(self._levels().values()) - {0}) > 1
+
+    def _levels(self) -> dict[Value, int]:
+        """For every value how many reductions lie below it on the longest path, itself included."""
+        level = {value: 0 for value in self.graph.inputs}
+        for node in self.graph.nodes:
+            below = max((level[v] for v in node.inputs), default=0)
+            for value in node.outputs:
+                level[value] = below + (not self.body.is_map(node))
+        return level
+
+    def _row_group(self, anchors: Sequence[Node]) -> None:
+        rows = _RowGroup(self.body, self.graph, anchors, self._levels())
+        stages = rows.stages()
+        self._emit(lambda name, buffers: row_kernel(name, rows.kept, stages, [*buffers, *rows.scratch_of(len(buffers))], self.target))
+
+    # Results that no single loop nest writes
+
+    def _needs_passes(self, anchor: Node) -> bool:
+        return any(n.scatter or n.running for n in self.body.nests[anchor])
+
+    def _passes(self, anchor: Node) -> None:
+        """The anchor's result into memory, then everything that follows as a map over it."""
+        (value,) = anchor.outputs
+        (nest,) = self.body.nests[anchor]
+        is_output = value in self.body.result_of
+        number = self.body.result_of[value][0] if is_output else self.body.add_buffer(value.name, value.dtype, concrete(value.shape), is_local=False)
+        if nest.scatter:
+            self._zero(number, value)
+        self._emit(lambda name, buffers: self._ordered(name, anchor, nest, number, buffers))
+        self.available[value] = lambda index: Load(number, index, value.dtype)
+        rest = [v for v in self.graph.outputs if v != value]
+        if rest:
+            self._map(rest)
+
+    def _zero(self, number: int, value: Value) -> None:
+        axes = axes_of(value.shape)
+        store = Store(number, tuple(map(Affine.of, axes)), Const(0, value.dtype))
+        self._tile(Part(axes, (), (), (store,)))
+
+    def _ordered(self, name: str, anchor: Node, nest: Nest, number: int, buffers: list[Buffer]) -> Kernel:
+        """Reduce axes in order, the last kept axis along the lanes where that is contiguous."""
+        where = {axis.name: Affine.of(axis) for axis in (*nest.axes, *nest.reduce)}
+        puller = Puller.at_place(self.body, self.available)
+        body = puller.inline(anchor, nest.body, where)
+        index = tuple(i if isinstance(i, Affine) else puller.inline(anchor, i, where) for i in nest.target)
+        lets = tuple(puller.lets)
+        dtype = buffers[number].dtype
+        if nest.scatter:
+            inner: tuple = (*lets, Store(number, index, body, add=True))
+            init: tuple = ()
+        else:
+            acc = Reg("running", dtype)
+            init = (Set(acc, identity(nest.combine, dtype)),)
+            inner = (*lets, Accumulate(acc, nest.combine, body), Store(number, index, acc))
+        lanes = self.target.lanes(max(4, dtype.size))
+        probe = Part(nest.axes, (), lets, (Store(number, index, body),))
+        axis = vector_axis(probe, buffers) if nest.axes else None
+        outer = [a for a in nest.axes if a is not axis]
+        tail = int(axis.extent) % lanes if axis else 0
+        block: tuple = ()
+        if axis is None:
+            block = _along(nest.reduce, init, inner, lambda b: b)
+        else:
+            whole = int(axis.extent) - tail
+            at = Affine.of(f"{axis.name}.o")
+            if whole:
+                body_loop = _along(nest.reduce, init, inner, lambda b: (Vector(axis.name, at, lanes, b),))
+                block += (Loop(f"{axis.name}.o", const(0), const(whole), body_loop, lanes),)
+            if tail:
+                block += _along(nest.reduce, init, inner, lambda b: (Vector(axis.name, const(whole), lanes, b, const(tail)),))
+        for a in reversed(outer):
+            block = (Loop(a.name, const(0), extent(a), block),)
+        return Kernel(name, tuple(buffers), 1, 1, block, f"in order, vector={axis.name if axis else 'none'}")
+
+
+def _along(axes: Sequence[Axis], init: tuple, inner: tuple, lanes: Callable[[tuple], tuple]) -> tuple:  # type: ignore[type-arg]
+    block = lanes(inner)
+    for axis in reversed(axes):
+        block = (Loop(axis.name, const(0), extent(axis), block),)
+    return (*(lanes(init) if init else ()), *block)
+
+
+class _RowGroup:
+    """The stages of a group whose reductions share their rows: kept axes first, reduced axes last."""
+
+    def __init__(self, body: Body, graph: Graph, anchors: Sequence[Node], level: dict[Value, int]) -> None:
+        self.body, self.graph, self.anchors, self.level = body, graph, anchors, level
+        self.kept_shape = anchors[0].types[0].shape
+        nest = body.nests[anchors[0]][0]
+        self.kept = axes_of(self.kept_shape, "k")
+        self.row = tuple(Axis(f"r{d}", a.extent) for d, a in enumerate(nest.reduce))
+        self.k_index = tuple(map(Affine.of, self.kept))
+        self.index = self.k_index + tuple(map(Affine.of, self.row))
+        self.available: dict[Value, Access] = {}
+        self.scratch: list[tuple[Value, int]] = []
+        self.row_shape = concrete(tuple(a.extent for a in self.row))
+        self.full_shape = self.kept_shape + tuple(a.extent for a in self.row)
+
+    def scratch_of(self, first: int) -> list[Buffer]:
+        """The rows of scratch memory as buffers; their numbers begin at `first`."""
+        assert all(number == first + i for i, (_, number) in enumerate(self.scratch))
+        return [Buffer(f"{v.name}.row", v.dtype, self.row_shape, is_local=True) for v, _ in self.scratch]
+
+    def stages(self) -> list[Stage]:
+        """One stage for each level of reductions, then one for the results that are rows."""
+        costly = self._shared_costly()
+        stages = [Stage((), after=self._kept_values(0))]
+        last = max(self.level[v] for a in self.anchors for v in a.outputs)
+        for level in range(1, last + 1):
+            stages.append(self._reductions(level, costly))
+        rows = [v for v in self.graph.outputs if v.shape != self.kept_shape]
+        if rows:
+            puller = Puller.at_place(self.body, self.available)
+            stores = self._stores(puller, rows, self.index)
+            stages.append(Stage(self.row, lets=tuple(puller.lets), stores=stores))
+        puller = Puller.at_place(self.body, self.available)
+        kept = self._stores(puller, [v for v in self.graph.outputs if v.shape == self.kept_shape], self.k_index)
+        return [*stages, Stage((), after=(*puller.lets, *kept))]
+
+    def _stores(self, puller: Puller, values: Sequence[Value], index: tuple[Index, ...]) -> tuple[Store, ...]:
+        return tuple(
+            Store(number, index, puller.pull(value, index))
+            for value in dict.fromkeys(values)
+            for number in self.body.result_of[value]
+        )
+
+    def _reductions(self, level: int, costly: set[Value]) -> Stage:
+        reductions, results = [], []
+        puller = Puller.at_place(self.body, self.available)
+        for node in self.anchors:
+            (value,) = node.outputs
+            if self.level[value] != level:
+                continue
+            (nest,) = self.body.nests[node]
+            where = dict(zip((a.name for a in (*nest.axes, *nest.reduce)), self.index, strict=True))
+            expr = puller.inline(node, nest.body, where)
+            reg = Reg(self.body.fresh(value.name), expr.dtype)
+            position = _row_major(self.row) if nest.combine.startswith("arg") else None
+            reductions.append(Reduction(reg, nest.combine, self.row, (), expr, position))
+            results.append((value, replace(reg, dtype=DType.I32 if position is not None else reg.dtype)))
+        stores = self._keep(puller, costly)
+        # what all reductions of the stage share is computed once, before the first of them
+        reductions[0] = replace(reductions[0], lets=tuple(puller.lets))
+        for value, reg in results:
+            result: Expr = reg if reg.dtype is value.dtype else Apply("cast", (reg,), value.dtype)
+            self.available[value] = _only_at(self.k_index, result)
+        return Stage(self.row, tuple(reductions), (), stores, self._kept_values(level))
+
+    def _kept_values(self, level: int) -> tuple[Let, ...]:
+        """Values of the kept space that this level makes known, computed once a row."""
+        puller = Puller.at_place(self.body, self.available)
+        for node in self.graph.nodes:
+            for value in node.outputs:
+                is_new = self.level[value] == level and value.shape == self.kept_shape and self.body.is_map(node)
+                if is_new and value not in self.available:
+                    self.available[value] = _only_at(self.k_index, puller.pull(value, self.k_index))
+        return tuple(puller.lets)
+
+    def _keep(self, puller: Puller, costly: set[Value]) -> tuple[Store, ...]:
+        """Stores of the costly values this stage computed; later stages read them back."""
+        stores = []
+        for (value, index, guarded), expr in list(puller.memo.items()):
+            if value not in costly or guarded or index != self.index or value in self.available:
+                continue
+            number = len(self.body.buffers) + len(self.scratch)
+            self.scratch.append((value, number))
+            stores.append(Store(number, self.index[len(self.kept) :], expr))
+            self.available[value] = _from_row(number, value, len(self.kept), self.index)
+        return tuple(stores)
+
+    def _shared_costly(self) -> set[Value]:
+        """Row values with a costly function in them that more than one stage reads."""
+        readers: dict[Value, set[int]] = {}
+        last = 1 + max(self.level.values())
+        final = [(last, v) for v in self.graph.outputs if v.shape != self.kept_shape]
+        starts = [(self.level[a.outputs[0]], v) for a in self.anchors for v in a.inputs]
+        for stage, value in starts + final:
+            self._mark(value, stage, readers)
+        return {v for v, stages in readers.items() if len(stages) > 1 and self._is_costly(v) and v.shape == self.full_shape}
+
+    def _mark(self, value: Value, stage: int, readers: dict[Value, set[int]]) -> None:
+        if value in self.body.operand_of or not self.body.is_map(value.node) or stage in readers.get(value, ()):
+            return
+        readers.setdefault(value, set()).add(stage)
+        for operand in value.node.inputs:
+            self._mark(operand, stage, readers)
+
+    def _is_costly(self, value: Value) -> bool:
+        (nest,) = self.body.nests[value.node]
+        return any(isinstance(e, Apply) and e.fn in COSTLY for e in walk(nest.body))
+
+
+def _from_row(number: int, value: Value, kept: int, at: tuple[Affine, ...]) -> Access:
+    return lambda index: Load(number, index[kept:], value.dtype) if index == at else None
+
+
+def _only_at(at: tuple[Index, ...], result: Expr) -> Access:
+    return lambda index: result if index == at else None
+
+
+def _row_major(axes: Sequence[Axis]) -> Expr:
+    total, step = Affine(), 1
+    for axis in reversed(axes):
+        total, step = total + Affine.of(axis) * step, step * int(axis.extent)
+    return Position(total, DType.I32)
+
+
+def _uses(load: Load, axis: str) -> bool:
+    return any(isinstance(i, Affine) and i.coefficient(axis) for i in load.index)

@@ -1,0 +1,126 @@
+"""Kernels that work row by row: reductions along the contiguous axis, in one or several stages over the same row.
+
+Softmax, cross-entropy, layer norm, a dot product, a mean over everything: for every point of the kept axes each stage
+runs along the row in vectors, combines its lanes, and later stages use what earlier ones found. A costly value that
+several stages need is kept in a row of scratch memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from codegen.loops import AcrossLanes, Block, Bound, Buffer, Kernel, Let, Loop, Reg, Split, Store, Unroll, Vector, const
+from codegen.parts import Part, Reduction, chunk, extent, work
+from codegen.schedule import lanes_of
+from codegen.target import Target
+from codegen.tile import accumulations, initial
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Position
+from graphc.ir.types import DType, Rows, size_of
+
+SHORT = 4  # rows of at most so many vectors are written out
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One pass along the row: reductions and stores over `axes`; then `after`, once a row.
+
+    Every reduction's result is a scalar register of the reduction's own name (for argmax the position).
+    """
+
+    axes: tuple[Axis, ...]
+    reductions: tuple[Reduction, ...] = ()
+    lets: tuple[Let, ...] = ()
+    stores: tuple[Store, ...] = ()
+    after: Block = ()
+    bounds: dict[str, tuple[Bound, Bound]] = field(default_factory=dict)
+
+
+def row_kernel(name: str, kept: Sequence[Axis], stages: Sequence[Stage], buffers: Sequence[Buffer], target: Target) -> Kernel:
+    """The kernel that runs all stages for every point of the kept axes."""
+    parts = [Part(tuple(kept) + (() if s.reductions else s.axes), s.reductions, s.lets, s.stores) for s in stages]
+    lanes = min(lanes_of(part, buffers, target) for part in parts)
+    body: list = []
+    for stage in stages:
+        body += _stage(stage, lanes)
+    totals = [work(part, buffers) for part in parts]
+    units = size_of(tuple(a.extent for a in kept))
+    grain = chunk(units, sum(t[0] for t in totals), max(t[1] for t in totals))
+    schedule = f"rows=({', '.join(a.name for a in kept)}), lanes={lanes}, stages={len(stages)}"
+    return Kernel(name, tuple(buffers), units, grain, _over_rows(kept, tuple(body)), schedule)
+
+
+def _over_rows(kept: Sequence[Axis], body: Block) -> Block:
+    begin, end = Affine.of("begin"), Affine.of("end")
+    if not kept:
+        return body
+    if len(kept) == 1:
+        return (Loop(kept[0].name, begin, _until(end, kept[0]), body),)
+    for axis in kept:
+        if isinstance(axis.extent, Rows):
+            body = (Loop(axis.name, Affine.of(f"{axis.name}.u"), _until(Affine.of(f"{axis.name}.u") + 1, axis), body),)
+    parts = tuple((f"{a.name}.u" if isinstance(a.extent, Rows) else a.name, int(a.extent)) for a in kept)
+    return (Loop("unit", begin, end, (Split("unit", parts, body),)),)
+
+
+def _until(stop: Affine, axis: Axis) -> Bound:
+    if not isinstance(axis.extent, Rows):
+        return stop
+    return Apply("min", (Position(stop, DType.I64), Position(extent(axis), DType.I64)), DType.I64)
+
+
+def _stage(stage: Stage, lanes: int) -> Block:
+    if not stage.axes:
+        return (*stage.lets, *stage.stores, *stage.after)
+    # accumulators are numbered apart from the scalar that takes their name once the lanes are combined
+    partial = tuple(replace(r, reg=replace(r.reg, name=f"{r.reg.name}.lanes")) for r in stage.reductions)
+    block: list = []
+    if partial:
+        block.append(Vector(stage.axes[-1].name, const(0), lanes, initial(partial)))
+    block += _passes(stage, partial, list(stage.axes), lanes)
+    for reduction, lanewise in zip(stage.reductions, partial, strict=True):
+        dtype = DType.I32 if reduction.position is not None else reduction.reg.dtype
+        across = AcrossLanes(reduction.combine, lanewise.reg, dtype)
+        block.append(Let(replace(reduction.reg, dtype=dtype), across))
+    return (*block, *stage.after)
+
+
+def _passes(stage: Stage, partial: Sequence[Reduction], axes: list[Axis], lanes: int) -> Block:
+    axis = axes[0]
+    start, stop = stage.bounds.get(axis.name, (const(0), extent(axis)))
+    if len(axes) > 1:
+        return (Loop(axis.name, start, stop, _passes(stage, partial, axes[1:], lanes)),)
+
+    def body(masked: bool) -> Block:
+        return (*accumulations(partial, (), masked), *stage.lets, *stage.stores)
+
+    if isinstance(stop, Affine) and not stop.terms and isinstance(start, Affine) and not start.terms:
+        return _static_row(axis, stop.constant, lanes, body(False), body(True))
+    return _dynamic_row(axis, start, stop, lanes, body(False), body(True))
+
+
+def _static_row(axis: Axis, length: int, lanes: int, body: Block, tail: Block) -> Block:
+    whole, rest = divmod(length, lanes)
+    block: list = []
+    at = f"{axis.name}.o"
+    if 0 < whole <= SHORT:
+        block.append(Unroll(at, tuple(range(whole)), (Vector(axis.name, Affine.of(at) * lanes, lanes, body),)))
+    elif whole:
+        block.append(Loop(at, const(0), const(whole * lanes), (Vector(axis.name, Affine.of(at), lanes, body),), lanes))
+    if rest:
+        block.append(Vector(axis.name, const(whole * lanes), lanes, tail, const(rest)))
+    return tuple(block)
+
+
+def _dynamic_row(axis: Axis, start: Bound, stop: Bound, lanes: int, body: Block, tail: Block) -> Block:
+    """Whole vectors, then one masked vector if anything is left."""
+    at = Affine.of(f"{axis.name}.o")
+    first, last = (Position(b, DType.I64) if isinstance(b, Affine) else b for b in (start, stop))
+    length = Apply("max", (Apply("sub", (last, first), DType.I64), Const(0, DType.I64)), DType.I64)
+    rest = Apply("mod", (length, Const(lanes, DType.I64)), DType.I64)
+    done: Expr = Apply("sub", (last, rest), DType.I64)
+    left = Apply("sub", (last, Position(at, DType.I64)), DType.I64)
+    return (
+        Loop(f"{axis.name}.o", start, done, (Vector(axis.name, at, lanes, body),), lanes),
+        Loop(f"{axis.name}.o", done, last, (Vector(axis.name, at, lanes, tail, left),), lanes),
+    )

@@ -1,0 +1,234 @@
+"""Schedules: which axis is the vector, what is unrolled into registers, in which order the rest runs. Plain data.
+
+Chosen by a small cost model from shapes and the target alone, in microseconds; never by op, never by thread count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from codegen.loops import Buffer, names_in
+from codegen.parts import Part, flat
+from codegen.target import Target
+from graphc.ir.nest import Affine, Axis, Load, Position, walk
+from graphc.ir.types import Rows
+
+LATENCY = 4  # cycles from one fused multiply-add to the next on the same register
+UNROLLED = 16  # reductions of at most so many points are written out
+PANEL_BYTES = 256 * 1024  # weights larger than this are walked panel by panel
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Blocks first..first+count of an axis: block b covers `size` points from start + (b - first) * size."""
+
+    first: int
+    count: int
+    start: int
+    size: int
+
+    def begin(self, block: Affine) -> Affine:
+        """The first point of a block; a constant when there is only one."""
+        if self.count == 1:
+            return Affine((), self.start)
+        return (block - self.first) * self.size + self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How the kept axes of a part are walked: registers hold `rows` x `vectors` results at a time."""
+
+    lanes: int
+    vector: str  # the axis along the lanes, "" for scalars
+    vector_segments: tuple[Segment, ...]  # in elements
+    full: tuple[str, ...]  # axes unrolled whole
+    row: str  # axis unrolled in blocks, "" if none
+    row_segments: tuple[Segment, ...]
+    vector_first: bool  # vector blocks are the outermost loop (large weights)
+
+    def __str__(self) -> str:
+        parts = [f"{self.vector}: {self.vector_segments[0].size}"] if self.vector else []
+        parts += [f"{axis}: all" for axis in self.full]
+        parts += [f"{self.row}: {self.row_segments[0].size}"] if self.row else []
+        return f"tile={{{', '.join(parts)}}}, vector={self.vector or 'none'}, lanes={self.lanes}"
+
+
+def lanes_of(part: Part, buffers: Sequence[Buffer], target: Target) -> int:
+    """Lanes of the part's vectors: those of its widest element, 4 bytes at least."""
+    touched = {load.operand for load in part.loads} | {s.buffer for s in part.stores}
+    return target.lanes(max([4, *(buffers[b].dtype.size for b in touched)]))
+
+
+def strides_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> set[int]:
+    """The element steps of all loads when `axis` moves by one; 99 stands for an indirect index."""
+    found = set()
+    for load in part.loads:
+        found.add(flat(load.index, buffers[load.operand]).coefficient(axis))
+        for i in load.index:
+            if not isinstance(i, Affine) and any(
+                isinstance(e, Load | Position) and _moves(e, axis) for e in walk(i)
+            ):
+                found.add(99)
+    return found
+
+
+def _moves(e: Load | Position, axis: str) -> bool:
+    if isinstance(e, Position):
+        return e.index.coefficient(axis) != 0
+    return any(isinstance(i, Affine) and i.coefficient(axis) for i in e.index)
+
+
+def store_stride(part: Part, axis: str, buffers: Sequence[Buffer]) -> int:
+    strides = {flat(s.index, buffers[s.buffer]).coefficient(axis) for s in part.stores}
+    return next(iter(strides)) if len(strides) == 1 else 0
+
+
+def vector_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:
+    """The kept axis along which everything is contiguous or constant (the longest such), or None."""
+    good = [
+        a
+        for a in part.axes
+        if strides_along(part, a.name, buffers) <= {0, 1} and store_stride(part, a.name, buffers) == 1
+    ]
+    return max(good, key=lambda a: int(a.extent), default=None)
+
+
+def contiguous_store_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:
+    """The kept axis along which results lie side by side, whatever the loads do."""
+    good = [a for a in part.axes if store_stride(part, a.name, buffers) == 1]
+    return max(good, key=lambda a: int(a.extent), default=None)
+
+
+def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tiling:
+    """Picks vector axis and register tile for a part whose kept axes are vectorised."""
+    lanes = lanes_of(part, buffers, target)
+    axis = vector_axis(part, buffers) or contiguous_store_axis(part, buffers)
+    if axis is None:
+        return Tiling(1, "", (), (), "", (), False)
+    vectors_in_all = math.ceil(int(axis.extent) / lanes)
+    if not any(r.is_contraction for r in part.reductions):
+        vectors = min(vectors_in_all, 4 if part.reductions else 2)
+        segments = vector_segments(int(axis.extent), lanes, vectors)
+        return Tiling(lanes, axis.name, segments, (), "", (), False)
+    budget = target.registers - 4
+    full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, budget)
+    weights = _vector_operand_bytes(part, axis.name, buffers)
+    row_extent = next((int(a.extent) for a in part.axes if a.name == row), 0)
+    return Tiling(
+        lanes,
+        axis.name,
+        vector_segments(int(axis.extent), lanes, vectors),
+        full,
+        row,
+        balanced(row_extent, rows) if row else (),
+        weights > PANEL_BYTES or len(part.axes) <= 2,
+    )
+
+
+def _register_tile(
+    part: Part, vector: Axis, buffers: Sequence[Buffer], vectors_in_all: int, budget: int
+) -> tuple[tuple[str, ...], str, int, int]:
+    """(axes unrolled whole, axis unrolled in blocks, its block, vectors): the cheapest per result by the cost model."""
+    fixed = {name for bounds in part.bounds.values() for bound in bounds for name in names_in(bound)}
+    reusing = [
+        a
+        for a in part.axes
+        if a is not vector and a.name not in fixed and _reuses_vectors(part, a.name, vector.name, buffers)
+    ]
+    best = ((), "", 1, min(vectors_in_all, 8, budget))
+    best_cost = math.inf
+    for vectors in range(1, min(vectors_in_all, 6) + 1):
+        full, row, extent, whole = _rows_available(reusing, budget // vectors)
+        for rows in range(1, min(extent, budget // (vectors * whole)) + 1):
+            cost = _cost(whole, rows, extent, vectors, vectors_in_all)
+            if cost < best_cost * 0.999:
+                best, best_cost = (full, row, rows, vectors), cost
+    full, row, rows, vectors = best
+    if row and rows == int(next(a.extent for a in part.axes if a.name == row)) and not isinstance(_axis(part, row).extent, Rows):
+        return (*full, row), "", 1, vectors
+    return full, row, rows, vectors
+
+
+def _axis(part: Part, name: str) -> Axis:
+    return next(a for a in part.axes if a.name == name)
+
+
+def _rows_available(reusing: list[Axis], room: int) -> tuple[tuple[str, ...], str, int, int]:
+    """Small innermost axes unrolled whole while they fit, then one axis to block: (full, row, its extent, their product)."""
+    full: list[str] = []
+    product = 1
+    for axis in reversed(reusing):
+        extent = int(axis.extent)
+        if isinstance(axis.extent, Rows) or extent * product > max(room, 1) or extent > 3:
+            return tuple(full), axis.name, extent, product
+        full.append(axis.name)
+        product *= extent
+    return tuple(full), "", 1, product
+
+
+def _cost(whole: int, rows: int, extent: int, vectors: int, vectors_in_all: int) -> float:
+    """Cycles of one reduction step over all results: two multiply-adds or two loads a cycle, and never below the latency."""
+    blocks = math.ceil(extent / rows)
+    vector_blocks = math.ceil(vectors_in_all / vectors)
+    results = whole * (extent / blocks) * (vectors_in_all / vector_blocks)
+    operands = whole * (extent / blocks) + vectors_in_all / vector_blocks
+    return blocks * vector_blocks * max(results / 2, operands / 2 + 0.5, LATENCY)
+
+
+def _reuses_vectors(part: Part, axis: str, vector: str, buffers: Sequence[Buffer]) -> bool:
+    """Whether some load along the vector axis does not depend on `axis`, so that a row of tiles shares it."""
+    return any(
+        flat(load.index, buffers[load.operand]).coefficient(vector)
+        and not any(isinstance(i, Affine) and i.coefficient(axis) for i in load.index)
+        for r in part.reductions
+        for e in r.exprs
+        for load in walk(e)
+        if isinstance(load, Load)
+    )
+
+
+def _vector_operand_bytes(part: Part, vector: str, buffers: Sequence[Buffer]) -> int:
+    sizes = [
+        math.prod(map(int, buffers[load.operand].shape)) * buffers[load.operand].dtype.size
+        for r in part.reductions
+        for e in r.exprs
+        for load in walk(e)
+        if isinstance(load, Load) and flat(load.index, buffers[load.operand]).coefficient(vector)
+    ]
+    return max(sizes, default=0)
+
+
+def balanced(extent: int, size: int) -> tuple[Segment, ...]:
+    """Blocks of nearly equal size, at most `size`: never one large and a remainder."""
+    blocks = math.ceil(extent / size)
+    small, larger = divmod(extent, blocks)
+    if not larger:
+        return (Segment(0, blocks, 0, small),)
+    return (Segment(0, larger, 0, small + 1), Segment(larger, blocks - larger, larger * (small + 1), small))
+
+
+def vector_segments(extent: int, lanes: int, vectors: int) -> tuple[Segment, ...]:
+    """Blocks of `vectors` whole vectors, then what is left as one smaller block."""
+    size = lanes * vectors
+    whole, rest = divmod(extent, size)
+    segments = [Segment(0, whole, 0, size)] if whole else []
+    if rest:
+        segments.append(Segment(whole, 1, whole * size, rest))
+    return tuple(segments)
+
+
+def peeled(segments: Sequence[Segment], is_inside: dict[int, bool]) -> tuple[Segment, ...]:
+    """The same blocks with those that need a guard on their own: `is_inside` tells for each block number."""
+    result: list[Segment] = []
+    for segment in segments:
+        blocks = range(segment.first, segment.first + segment.count)
+        for inside, group in itertools.groupby(blocks, key=lambda b: is_inside[b]):
+            numbers = list(group)
+            runs = [numbers] if inside else [[n] for n in numbers]
+            for run in runs:
+                start = segment.start + (run[0] - segment.first) * segment.size
+                result.append(Segment(run[0], len(run), start, segment.size))
+    return tuple(result)

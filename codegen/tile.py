@@ -1,0 +1,473 @@
+"""Parts whose kept axes are vectorised, as loops: maps, pooling, sums over leading axes, every contraction.
+
+One register tile: accumulators for `rows` x `vectors` results, the reductions around them, then the stores. Axes outside
+the tile are loops; the first of them are the units of parallel work. Padding costs nothing inside: where an axis of the
+tile meets a guarded dimension the edge blocks are separate code with the window axis written out, and an outer axis
+narrows the window loop's bounds instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.body import with_index
+from codegen.loops import (
+    Accumulate,
+    Block,
+    Bound,
+    Buffer,
+    Kernel,
+    Let,
+    Loop,
+    Reg,
+    Registers,
+    Set,
+    Split,
+    Store,
+    Unroll,
+    Vector,
+    const,
+)
+from codegen.parts import Part, Reduction, chunk, coalesce, coalesce_reductions, drop_safe_guards, extent, span, work
+from codegen.schedule import UNROLLED, Segment, Tiling, choose_tiling, lanes_of, peeled, vector_axis
+from codegen.target import Target
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, rewrite, substitute, walk
+from graphc.ir.types import DType, Rows, size_of
+
+UNITS = 64  # parallel axes are added until there are so many units
+EDGES = 6  # at most so many blocks of a row axis become separate code for their padding
+
+
+def tile_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target) -> Kernel:
+    """The kernel of a part whose results are vectorised along a kept axis."""
+    part = coalesce(drop_safe_guards(part, buffers), buffers)
+    if not part.reductions and len(part.axes) <= 1 and (not part.axes or vector_axis(part, buffers)):
+        return _flat_kernel(name, part, buffers, target)
+    tiling = choose_tiling(part, buffers, target)
+    return _Tiles(name, part, list(buffers), tiling).kernel()
+
+
+def _flat_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target) -> Kernel:
+    """A map over one axis: its points are the units, so that maps of any length share the code."""
+    lanes = lanes_of(part, buffers, target)
+    body = (*part.lets, *part.stores)
+    if not part.axes:
+        return Kernel(name, tuple(buffers), 1, 1, body, "scalar")
+    (axis,) = part.axes
+    stop: Expr = Position(Affine.of("end"), DType.I64)
+    if isinstance(axis.extent, Rows):
+        stop = Apply("min", (stop, Position(extent(axis), DType.I64)), DType.I64)
+    at, left = Affine.of(f"{axis.name}.0"), Apply("sub", (stop, Position(Affine.of(f"{axis.name}.0"), DType.I64)), DType.I64)
+    whole_stop = Apply("sub", (stop, Const(lanes - 1, DType.I64)), DType.I64)
+    # whole vectors first; the loop after them runs at most once, with the lanes that are left
+    done = Apply("sub", (stop, Apply("mod", (_length(stop), Const(lanes, DType.I64)), DType.I64)), DType.I64)
+    loops = (
+        Loop(f"{axis.name}.0", Affine.of("begin"), whole_stop, (Vector(axis.name, at, lanes, body),), lanes),
+        Loop(f"{axis.name}.0", done, stop, (Vector(axis.name, at, lanes, body, left),), lanes),
+    )
+    grain = chunk(int(axis.extent), *work(part, buffers))
+    grain = -(-grain // 64) * 64
+    return Kernel(name, tuple(buffers), int(axis.extent), grain, loops, f"vector={axis.name}, lanes={lanes}")
+
+
+def _length(stop: Expr) -> Expr:
+    begin = Position(Affine.of("begin"), DType.I64)
+    return Apply("max", (Apply("sub", (stop, begin), DType.I64), Const(0, DType.I64)), DType.I64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """A loop outside the tile: a kept axis (`segments` empty) or the blocks of a tiled axis."""
+
+    var: str
+    count: int
+    axis: Axis
+    segments: tuple[Segment, ...] = ()
+
+
+class _Tiles:
+    """Builds one kernel; the state is the part and its tiling, the methods are the levels of the loop nest."""
+
+    def __init__(self, name: str, part: Part, buffers: list[Buffer], tiling: Tiling) -> None:
+        self.name, self.part, self.buffers, self.tiling = name, part, buffers, tiling
+        self.axes = {axis.name: axis for axis in part.axes}
+        self.registers = frozenset(r.reg.name for r in part.reductions)
+
+    def kernel(self) -> Kernel:
+        levels = self._levels()
+        operations, nbytes = work(self.part, self.buffers)
+        total = size_of(tuple(level.count for level in levels))
+        is_parallel = chunk(total, operations, nbytes) < total
+        split = self._parallel_prefix(levels) if is_parallel else 0
+        units = size_of(tuple(level.count for level in levels[:split]))
+        body = self._parallel(levels[:split], lambda: self._serial(levels[split:], {}, levels[:split]))
+        order = ", ".join(level.var for level in levels)
+        return Kernel(
+            self.name,
+            tuple(self.buffers),
+            units,
+            chunk(units, operations, nbytes),
+            body,
+            f"{self.tiling}, order=({order}), parallel={split}",
+        )
+
+    # Loops outside the tile
+
+    def _levels(self) -> list[_Level]:
+        t = self.tiling
+        tiled = {t.vector, t.row, *t.full}
+        outer = [_Level(a.name, int(a.extent), a) for a in self.part.axes if a.name not in tiled]
+        if t.row:
+            segments = self._peeled_rows()
+            outer.append(_Level(f"{t.row}.b", _blocks(segments), self.axes[t.row], segments))
+        if not t.vector:
+            return outer
+        vector = _Level(f"{t.vector}.b", _blocks(t.vector_segments), self.axes[t.vector], t.vector_segments)
+        return [vector, *outer] if t.vector_first else [*outer, vector]
+
+    def _parallel_prefix(self, levels: Sequence[_Level]) -> int:
+        product, count = 1, 0
+        for level in levels:
+            if product >= UNITS:
+                break
+            product, count = product * level.count, count + 1
+        return count
+
+    def _parallel(self, levels: Sequence[_Level], inside: Callable[[], Block]) -> Block:
+        begin, end = Affine.of("begin"), Affine.of("end")
+        if not levels:
+            return inside()
+        if len(levels) == 1:
+            return (Loop(f"{levels[0].var}.u", begin, end, inside()),)
+        split = Split("unit", tuple((f"{level.var}.u", level.count) for level in levels), inside())
+        return (Loop("unit", begin, end, (split,)),)
+
+    def _serial(self, levels: Sequence[_Level], starts: dict[str, Affine], parallel: Sequence[_Level]) -> Block:
+        """All levels as loops, those in `parallel` restricted to this unit; inside them the tile."""
+        if parallel:
+            level, unit = parallel[0], Affine.of(f"{parallel[0].var}.u")
+            inside = lambda new: self._serial(levels, starts | new, parallel[1:])  # noqa: E731
+            return self._level(level, inside, unit)
+        if levels:
+            inside = lambda new: self._serial(levels[1:], starts | new, ())  # noqa: E731
+            return self._level(levels[0], inside, None)
+        return self._tile(starts)
+
+    def _level(self, level: _Level, inside: Callable[[dict[str, Affine]], Block], unit: Affine | None) -> Block:
+        if not level.segments:
+            return self._axis_level(level, inside, unit)
+        block: list = []
+        for segment in level.segments:
+            block += self._segment(level, segment, inside, unit)
+        return tuple(block)
+
+    def _axis_level(self, level: _Level, inside: Callable[[dict[str, Affine]], Block], unit: Affine | None) -> Block:
+        if unit is None:
+            return (Loop(level.var, const(0), extent(level.axis), inside({})),)
+        stop: Bound = unit + 1
+        if isinstance(level.axis.extent, Rows):
+            stop = _smaller(unit + 1, extent(level.axis))
+        return (Loop(level.var, unit, stop, inside({})),)
+
+    def _segment(
+        self, level: _Level, segment: Segment, inside: Callable[[dict[str, Affine]], Block], unit: Affine | None
+    ) -> Block:
+        first, last = segment.first, segment.first + segment.count
+        is_whole = segment.count == level.count
+        has_rows = isinstance(level.axis.extent, Rows) and level.axis.name == self.tiling.row
+        block = Affine.of(level.var)
+        start = block * segment.size + (segment.start - segment.first * segment.size) if has_rows else segment.begin(block)
+        body = inside({f"{level.axis.name}": start, f"{level.axis.name}.size": const(segment.size)})
+        low: Bound = const(first) if unit is None else unit if is_whole else _larger(unit, const(first))
+        high: Bound = const(last) if unit is None else unit + 1 if is_whole else _smaller(unit + 1, const(last))
+        if has_rows:  # blocks that begin beyond the runtime rows have nothing to do
+            left = extent(level.axis) - segment.start + (segment.size - 1)
+            beyond = Apply("floor_div", (_i64(left), Const(segment.size, DType.I64)), DType.I64)
+            high = _smaller(high, Apply("add", (beyond, Const(first, DType.I64)), DType.I64))
+        elif unit is None and segment.count == 1:
+            return body
+        return (Loop(level.var, low, high, body),)
+
+    # The tile
+
+    def _tile(self, starts: dict[str, Affine]) -> Block:
+        part = self._variant(starts)
+        init = self._each(starts, lambda index: initial(part.reductions, index))
+        block: list = list(init) if part.reductions else []
+        for reductions in _grouped(part.reductions):
+            block += self._reduce(part, reductions, list(reductions[0].axes), starts)
+        block += self._each(starts, lambda index: self._finish(part, index))
+        placed = self._placed(tuple(block), starts)
+        names = sorted(self.registers | {f"{r.reg.name}.at" for r in part.reductions if r.position is not None})
+        return (Registers(tuple(names), placed),) if names else placed
+
+    def _variant(self, starts: dict[str, Affine]) -> Part:
+        """The part with guards dropped that this block of rows cannot need, and its reductions coalesced."""
+        row = self.tiling.row
+        start = starts.get(row)
+        if not row or start is None:
+            return self.part
+        size = starts[f"{row}.size"].constant
+        if not start.terms:
+            known = {row: (start.constant, start.constant + size - 1)}
+        else:
+            segments = [s for s in self._peeled_rows() if s.size == size and s.count > 1]
+            known = {row: (min(s.start for s in segments), max(s.start + s.count * s.size for s in segments) - 1)} if segments else {}
+        part = drop_safe_guards(self.part, self.buffers, known)
+        return coalesce_reductions(part, self.buffers)
+
+    def _placed(self, block: Block, starts: dict[str, Affine]) -> Block:
+        """Row indices in terms of the block's start and the unrolled variable."""
+        row = self.tiling.row
+        if not row:
+            return block
+        where = {row: starts[row] + Affine.of(f"{row}.i")}
+        return tuple(_substitute(stmt, where) for stmt in block)
+
+    def _each(self, starts: dict[str, Affine], make: Callable[[tuple[Affine, ...]], Block]) -> Block:
+        """The statements for every result of the tile; `make` is given the register index."""
+        t = self.tiling
+        rows = [*t.full, *([f"{t.row}.i"] if t.row else [])]
+        index = tuple(Affine.of(var) for var in rows)
+        block = self._lanes(starts, index, make)
+        if t.row:
+            block = (Unroll(f"{t.row}.i", tuple(range(starts[f"{t.row}.size"].constant)), block),)
+        for axis in reversed(t.full):
+            block = (Unroll(axis, tuple(range(int(self.axes[axis].extent))), block),)
+        return block
+
+    def _lanes(self, starts: dict[str, Affine], index: tuple[Affine, ...], make: Callable[[tuple[Affine, ...]], Block]) -> Block:
+        t = self.tiling
+        if not t.vector:
+            return make(index)
+        whole, rest = divmod(starts[f"{t.vector}.size"].constant, t.lanes)
+        start, which = starts[t.vector], f"{t.vector}.o"
+        block: list = []
+        if whole == 1:
+            block.append(Vector(t.vector, start, t.lanes, make((*index, const(0)))))
+        elif whole:
+            vector = Vector(t.vector, start + Affine.of(which) * t.lanes, t.lanes, make((*index, Affine.of(which))))
+            block.append(Unroll(which, tuple(range(whole)), (vector,)))
+        if rest:
+            tail = make((*index, const(whole)))
+            block.append(Vector(t.vector, start + whole * t.lanes, t.lanes, tail, const(rest)))
+        return tuple(block)
+
+    def _finish(self, part: Part, index: tuple[Affine, ...]) -> Block:
+        fix = lambda e: with_index(_with_positions(e, part.reductions), self.registers | _at(self.registers), index)  # noqa: E731
+        lets = tuple(Let(let.reg, fix(let.value)) for let in part.lets)
+        return (*lets, *(replace(s, value=fix(s.value)) for s in part.stores))
+
+    # Reductions
+
+    def _reduce(self, part: Part, reductions: Sequence[Reduction], axes: list[Axis], starts: dict[str, Affine]) -> Block:
+        """The loops over the reduce axes, outermost first, around the accumulations."""
+        if not axes:
+            return self._each(starts, lambda index: accumulations(reductions, index))
+        axis = axes[0]
+        if self._written_out(axis, reductions, starts):
+            return (Unroll(axis.name, tuple(range(int(axis.extent))), self._reduce(part, reductions, axes[1:], starts)),)
+        start, stop = part.bounds.get(axis.name, (const(0), extent(axis)))
+        narrowed = [self._narrow(r, axis, start, stop) for r in reductions] if len(reductions) == 1 else []
+        if narrowed:
+            (reduction, start, stop) = narrowed[0]
+            reductions = [reduction]
+        return (Loop(axis.name, start, stop, self._reduce(part, reductions, axes[1:], starts)),)
+
+    def _written_out(self, axis: Axis, reductions: Sequence[Reduction], starts: dict[str, Affine]) -> bool:
+        if isinstance(axis.extent, Rows) or axis.name in self.part.bounds:
+            return False
+        points = size_of(tuple(a.extent for a in reductions[0].axes))
+        if points <= UNROLLED and not reductions[0].is_contraction:
+            return True
+        tile = {self.tiling.row, *self.tiling.full}
+        if self.tiling.row in starts and starts[self.tiling.row].terms:
+            return False
+        return any(
+            isinstance(i, Affine) and i.coefficient(axis.name) and tile & set(i.axes)
+            for r in reductions
+            for load in _guarded(r)
+            for i in (load.index[d] for d in load.guarded)
+        )
+
+    def _narrow(self, r: Reduction, axis: Axis, start: Bound, stop: Bound) -> tuple[Reduction, Bound, Bound]:
+        """Loop bounds that keep guarded dimensions inside, and the reduction without those guards."""
+        inner = {self.tiling.vector, self.tiling.row, *self.tiling.full} | {a.name for a in r.axes}
+        done: dict[Load, set[int]] = {}
+        for load in _guarded(r):
+            if not _skippable(r, load):
+                continue
+            for d in load.guarded:
+                at = load.index[d]
+                if not isinstance(at, Affine) or not at.coefficient(axis.name) or (set(at.axes) - {axis.name}) & inner:
+                    continue
+                start, stop = _inside(at, axis.name, self.buffers[load.operand].shape[d], start, stop)
+                done.setdefault(load, set()).add(d)
+
+        def leaf(e: Expr) -> Expr:
+            if isinstance(e, Load) and e in done:
+                return replace(e, guarded=tuple(d for d in e.guarded if d not in done[e]))
+            return e
+
+        return (r.map(lambda e: rewrite(e, leaf)) if done else r), start, stop
+
+    def _peeled_rows(self) -> tuple[Segment, ...]:
+        """The row blocks, those that touch padding on their own (if they are few)."""
+        segments = self.tiling.row_segments
+        row = self.tiling.row
+        dims = [
+            (load.index[d], self.buffers[load.operand].shape[d], r)
+            for r in self.part.reductions
+            for load in _guarded(r)
+            for d in load.guarded
+            if isinstance(load.index[d], Affine) and load.index[d].coefficient(row)  # type: ignore[union-attr]
+        ]
+        if not dims or isinstance(self.axes[row].extent, Rows):
+            return segments
+        inside: dict[int, bool] = {}
+        for s in segments:
+            for b in range(s.first, s.first + s.count):
+                begin = s.start + (b - s.first) * s.size
+                inside[b] = all(self._stays_inside(i, dim, r, row, begin, begin + s.size - 1) for i, dim, r in dims)
+        return peeled(segments, inside) if list(inside.values()).count(False) <= EDGES else segments
+
+    def _stays_inside(self, index: Affine, dim: int, r: Reduction, row: str, first: int, last: int) -> bool:
+        ranges = {a.name: (0, int(a.extent) - 1) for a in (*self.part.axes, *r.axes)} | {row: (first, last)}
+        low, high = span(index, ranges)
+        return low >= 0 and high < dim
+
+
+def _blocks(segments: Sequence[Segment]) -> int:
+    return sum(s.count for s in segments)
+
+
+def _i64(bound: Bound) -> Expr:
+    return Position(bound, DType.I64) if isinstance(bound, Affine) else bound
+
+
+def _larger(a: Bound, b: Bound) -> Bound:
+    return Apply("max", (_i64(a), _i64(b)), DType.I64)
+
+
+def _smaller(a: Bound, b: Bound) -> Bound:
+    return Apply("min", (_i64(a), _i64(b)), DType.I64)
+
+
+IDENTITY = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf"), "argmax": float("-inf"), "argmin": float("inf")}
+
+
+def identity(combine: str, dtype: DType) -> Const:
+    """The value a reduction starts from."""
+    value = IDENTITY[combine]
+    if dtype.is_float or abs(value) != float("inf"):
+        return Const(value if dtype.is_float else int(value), dtype)
+    if dtype is DType.BOOL:
+        return Const(value > 0, dtype)
+    bits = dtype.size * 8
+    top = 2 ** (bits - 1) - 1 if dtype.is_signed else 2**bits - 1
+    bottom = -(2 ** (bits - 1)) if dtype.is_signed else 0
+    return Const(top if value > 0 else bottom, dtype)
+
+
+def initial(reductions: Sequence[Reduction], index: tuple[Affine, ...] = ()) -> Block:
+    """Every reduction's register at its identity (argmax and argmin: and position 0)."""
+    block: list = []
+    for r in reductions:
+        block.append(Set(replace(r.reg, index=index), identity(r.combine, r.reg.dtype)))
+        if r.position is not None:
+            block.append(Set(Reg(f"{r.reg.name}.at", DType.I32, index), Const(0, DType.I32)))
+    return tuple(block)
+
+
+def accumulations(reductions: Sequence[Reduction], index: tuple[Affine, ...], masked: bool = False) -> Block:
+    block: list = []
+    for r in reductions:
+        block += r.lets
+        block.append(Accumulate(replace(r.reg, index=index), r.combine, r.value, r.position, masked))
+    return tuple(block)
+
+
+def _grouped(reductions: Sequence[Reduction]) -> list[list[Reduction]]:
+    """Reductions over the same axes share their loops, unless padding makes their bounds differ."""
+    groups: list[list[Reduction]] = []
+    for r in reductions:
+        mate = next((g for g in groups if g[0].axes == r.axes and not _guarded(r) and not _guarded(g[0])), None)
+        if mate is None and not r.lets:
+            mate = next((g for g in groups if g[0].axes == r.axes and g[0].value == r.value), None)
+        if mate is None:
+            groups.append([r])
+        else:
+            mate.append(r)
+    return groups
+
+
+def _guarded(r: Reduction) -> list[Load]:
+    return [e for expr in r.exprs for e in walk(expr) if isinstance(e, Load) and e.guarded]
+
+
+def _skippable(r: Reduction, load: Load) -> bool:
+    """Whether a point at which `load` is outside adds nothing, so that it need not be visited."""
+    if r.lets:
+        return False
+    if r.value == load:
+        return load.fill == IDENTITY[r.combine]
+    match r.value:
+        case Apply("mul", factors):
+            return r.combine == "add" and load in factors and load.fill == 0
+    return False
+
+
+def _inside(index: Affine, axis: str, dim: int, start: Bound, stop: Bound) -> tuple[Bound, Bound]:
+    """Bounds of `axis` narrowed to 0 <= index < dim."""
+    c = index.coefficient(axis)
+    rest = index - Affine(((axis, c),))
+    if c > 0:
+        low, high = _ceil_div(rest * -1, c), _ceil_div(rest * -1 + dim, c)
+    else:
+        low, high = _ceil_div(rest - (dim - 1), -c), _ceil_div(rest + 1, -c)
+    return _larger(start, low), _smaller(stop, high)
+
+
+def _ceil_div(value: Affine, divisor: int) -> Bound:
+    if divisor == 1:
+        return value
+    if not value.terms:
+        return const(-(-value.constant // divisor))
+    return Apply("floor_div", (_i64(value + (divisor - 1)), Const(divisor, DType.I64)), DType.I64)
+
+
+def _with_positions(expr: Expr, reductions: Sequence[Reduction]) -> Expr:
+    """Registers of argmax and argmin stand for the position found, not for the best value."""
+    found = {r.reg.name for r in reductions if r.position is not None}
+
+    def leaf(e: Expr) -> Expr:
+        return Reg(f"{e.name}.at", DType.I32) if isinstance(e, Reg) and e.name in found else e
+
+    return rewrite(expr, leaf) if found else expr
+
+
+def _at(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(f"{name}.at" for name in names)
+
+
+def _substitute(stmt: object, where: dict[str, Affine]):  # type: ignore[no-untyped-def]
+    """A statement with variables replaced in every expression and index."""
+    inside = lambda block: tuple(_substitute(s, where) for s in block)  # noqa: E731
+    match stmt:
+        case Loop(start=start, stop=stop, body=body):
+            return replace(stmt, start=_bound(start, where), stop=_bound(stop, where), body=inside(body))
+        case Unroll(body=body) | Vector(body=body) | Registers(body=body):
+            return replace(stmt, body=inside(body))
+        case Let(value=value) | Set(value=value):
+            return replace(stmt, value=substitute(value, where))
+        case Accumulate(value=value, position=position):
+            return replace(stmt, value=substitute(value, where), position=position and substitute(position, where))
+        case Store(index=index, value=value):
+            new = tuple(i.substitute(where) if isinstance(i, Affine) else substitute(i, where) for i in index)
+            return replace(stmt, index=new, value=substitute(value, where))
+    raise AssertionError(stmt)
+
+
+def _bound(bound: Bound, where: dict[str, Affine]) -> Bound:
+    return bound.substitute(where) if isinstance(bound, Affine) else substitute(bound, where)

@@ -1,0 +1,24 @@
+"""`keras.callbacks`: code that runs at fixed points of training, evaluation and prediction."""
+
+from graphc.callbacks.callback import Callback
+from graphc.callbacks.callback_list import CallbackList
+from graphc.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
+from graphc.callbacks.control import LambdaCallback, LearningRateScheduler, TerminateOnNaN
+from graphc.callbacks.monitor import EarlyStopping, MonitorCallback, ReduceLROnPlateau
+from graphc.callbacks.records import CSVLogger, History, ProgbarLogger
+
+__all__ = [
+    "BackupAndRestore",
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "MonitorCallback",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

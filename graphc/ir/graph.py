@@ -1,0 +1,70 @@
+"""The graph: inputs with roles, nodes in execution order, outputs, state updates and checks. Immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from graphc.ir.op import Node, Parameter, Value
+from graphc.ir.types import Rows, TensorType
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """An i32 scalar that must be zero: otherwise no update is made and the call raises with `message`."""
+
+    value: Value
+    message: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A static computation.
+
+    `nodes` are in execution order and hold everything but the inputs. `updates` are (state, next) pairs: after a run
+    the state or parameter input holds `next`. All checks are looked at before the first update takes effect.
+    """
+
+    name: str
+    inputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[Value, ...]
+    updates: tuple[tuple[Value, Value], ...] = ()
+    checks: tuple[Check, ...] = ()
+    output_names: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """Everything a run must produce: outputs, next states, checks."""
+        return self.outputs + tuple(new for _, new in self.updates) + tuple(c.value for c in self.checks)
+
+    @property
+    def batch(self) -> int | None:
+        """The compiled maximum of rows, or None when no dimension counts rows."""
+        dims = (d for v in self.values() for d in v.shape if isinstance(d, Rows))
+        return next((d.batch for d in dims), None)
+
+    def values(self) -> Iterator[Value]:
+        """Inputs, then every node's results in order."""
+        yield from self.inputs
+        for node in self.nodes:
+            yield from node.outputs
+
+    def role(self, value: Value) -> str | None:
+        """The role of an input, None for a computed value."""
+        return value.op.role if isinstance(value.op, Parameter) else None
+
+    def inputs_of(self, role: str) -> tuple[Value, ...]:
+        return tuple(v for v in self.inputs if self.role(v) == role)
+
+    def users(self) -> dict[Value, list[Node]]:
+        """For every value the nodes that read it, in order, once each."""
+        found: dict[Value, list[Node]] = {value: [] for value in self.values()}
+        for node in self.nodes:
+            for value in dict.fromkeys(node.inputs):
+                found[value].append(node)
+        return found
+
+
+def types_of(values: Iterable[Value]) -> tuple[TensorType, ...]:
+    return tuple(value.type for value in values)

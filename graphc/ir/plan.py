@@ -1,0 +1,61 @@
+"""The memory plan: where every value of a graph lives during a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphc.ir.graph import Graph
+from graphc.ir.op import Value
+
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory shared by one or more values.
+
+    `place` is "arena" (at `offset`), "input" (the caller's array of a data input, or the array of a weight or state),
+    "output" (the caller's result array) or "constant". `first` and `last` are node positions in `graph.nodes`
+    (-1 = before the first node, len(nodes) = after the last).
+    """
+
+    name: str
+    place: str
+    nbytes: int
+    first: int
+    last: int
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryPlan:
+    """Buffers, the buffer of every value, and the sizes the plan is judged by (bytes).
+
+    `copies` are (state, next) updates whose next value could not be computed in the state's own memory: the program
+    copies them at the end. All other updates are computed in place.
+    """
+
+    graph: Graph
+    buffers: tuple[Buffer, ...]
+    buffer_of: Mapping[Value, int]
+    copies: tuple[tuple[Value, Value], ...]
+    arena_bytes: int
+    unplanned_bytes: int
+    live_bound: int
+
+    def buffer(self, value: Value) -> Buffer:
+        return self.buffers[self.buffer_of[value]]
+
+
+def format_plan(plan: MemoryPlan) -> str:
+    """The plan as a table, a line per buffer in order of first use, with the totals below."""
+    rows = [("buffer", "place", "bytes", "offset", "first", "last")]
+    for buffer in sorted(plan.buffers, key=lambda b: (b.first, b.offset)):
+        offset = str(buffer.offset) if buffer.place == "arena" else ""
+        rows.append((f"%{buffer.name}", buffer.place, str(buffer.nbytes), offset, str(buffer.first), str(buffer.last)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]).rstrip() for row in rows]
+    lines += [f"copy %{new.name} to %{state.name} at the end" for state, new in plan.copies]
+    lines.append(f"arena {plan.arena_bytes} bytes; alive at once {plan.live_bound}; without sharing {plan.unplanned_bytes}")
+    return "\n".join(lines)

@@ -1,0 +1,6 @@
+"""`keras.ops`: functions on tensors, arrays and numbers; what layers, losses, metrics and optimizers are written with."""
+
+from graphc.ops.elementwise import *  # noqa: F403
+from graphc.ops.nn import *  # noqa: F403
+from graphc.ops.reduce import *  # noqa: F403
+from graphc.ops.shape import *  # noqa: F403

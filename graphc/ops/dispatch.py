@@ -1,0 +1,155 @@
+"""How an op is run: recorded for KerasTensors, traced for Tensors, traced and interpreted for arrays."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from graphc import config
+from graphc.ir.builder import Builder
+from graphc.ir.op import Value
+from graphc.ir.types import DType, Rows
+from graphc.primitives import functions as fn
+from graphc.tensor import KerasTensor, Tensor, current_tracer
+from graphc.tracing import Tracer, contains, run_eagerly
+from graphc.variables import Variable
+
+F = TypeVar("F", bound=Callable[..., Any])
+SCALARS = (bool, int, float)
+
+
+def op(function: F) -> F:
+    """Makes an op of a function on Tensors: arguments may be KerasTensors, Tensors, Variables, arrays and numbers.
+
+    KerasTensors give KerasTensors (and a node of the model), Tensors give Tensors, anything else numpy arrays.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if contains(KerasTensor, args) or contains(KerasTensor, kwargs):
+            from graphc.operation import OpCall  # operations infer shapes with ops
+
+            return OpCall(function)(*args, **kwargs)
+        if current_tracer() is not None:
+            return function(*args, **kwargs)
+        return run_eagerly(function, args, kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def tracer() -> Tracer:
+    """The tracer in whose graph the running op builds."""
+    found = current_tracer()
+    assert found is not None, "an op's body runs while a graph is traced"
+    return found
+
+
+def builder() -> Builder:
+    """The builder of the graph the running op builds."""
+    return tracer().builder
+
+
+def convert(x: Any, dtype: Any = None) -> Tensor:
+    """A Tensor of anything an op takes; numbers and arrays become constants. dtype: cast to it."""
+    tensor = _tensor(x)
+    return tensor if dtype is None else cast_to(tensor, dtype)
+
+
+def _tensor(x: Any) -> Tensor:
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, Variable):
+        return tracer().read(x)
+    if isinstance(x, Rows):
+        rows = Tensor(fn.row_count(builder(), x.batch, DType.I32))
+        return rows if x.per == 1 else Tensor(fn.mul(builder(), rows.value, x.per))
+    if isinstance(x, (list, tuple)) and contains(Tensor, x):
+        return _stacked([convert(item) for item in x])
+    array = np.asarray(x)
+    if not isinstance(x, (np.ndarray, np.generic)):
+        array = array.astype({"f": config.floatx(), "i": "int32", "b": "bool"}.get(array.dtype.kind, array.dtype))
+    return Tensor(fn.constant(builder(), array, DType.of(array.dtype)))
+
+
+def _stacked(items: list[Tensor]) -> Tensor:
+    kind = result_type(*items)
+    rows = [fn.reshape(builder(), cast_to(item, kind).value, (1, *item.shape)) for item in items]
+    return Tensor(fn.concat(builder(), rows, 0))
+
+
+def cast_to(x: Tensor, dtype: Any) -> Tensor:
+    """The tensor in another dtype (itself if it has that dtype)."""
+    kind = DType.of(config.standardize_dtype(dtype))
+    if x.value.dtype is kind:
+        return x
+    return _with_mask(Tensor(fn.cast(builder(), x.value, kind)), x)
+
+
+def _with_mask(result: Tensor, source: Tensor) -> Tensor:
+    result._keras_mask = source._keras_mask
+    return result
+
+
+def is_scalar(x: Any) -> bool:
+    """A Python number, which takes the dtype of what it meets (a row count is not one: it becomes a tensor)."""
+    return isinstance(x, SCALARS) and not isinstance(x, (Rows, np.generic))
+
+
+def result_type(*xs: Any) -> str:
+    """The dtype in which operands meet: floats win over integers and integers over bool; Python numbers are weak."""
+    typed = [_dtype_of(x) for x in xs if not is_scalar(x)]
+    kinds = {np.dtype(name) for name in typed}
+    weak = max((_rank(x) for x in xs if is_scalar(x)), default=0)
+    if not kinds:
+        return ("bool", "int32", config.floatx())[weak]
+    kind = _joined(kinds)
+    strong = {"b": 0, "i": 1, "u": 1, "f": 2}[kind.kind]
+    return ("bool", "int32", config.floatx())[weak] if weak > strong else str(kind.name)
+
+
+def _rank(x: Any) -> int:
+    return 0 if isinstance(x, bool) else 1 if isinstance(x, int) else 2
+
+
+def _dtype_of(x: Any) -> str:
+    if isinstance(x, Rows):
+        return "int32"
+    if isinstance(x, (list, tuple)):
+        return result_type(*x) if x else config.floatx()
+    return str(x.dtype.name if isinstance(x.dtype, np.dtype) else x.dtype)
+
+
+def _joined(kinds: set[np.dtype[Any]]) -> np.dtype[Any]:
+    floats = {kind for kind in kinds if kind.kind == "f"}
+    if floats:
+        return max(floats, key=lambda kind: kind.itemsize)
+    joined = np.result_type(*kinds)
+    return np.dtype(config.floatx()) if joined.kind == "f" else joined
+
+
+def float_type(*xs: Any) -> str:
+    """The dtype of a function whose result is not an integer."""
+    kind = result_type(*xs)
+    return kind if kind.startswith("float") else config.floatx()
+
+
+def unary(function: Callable[[Builder, Value], Value], x: Any, floating: bool = False) -> Tensor:
+    """A primitive of one operand; floating: integers are cast to floats first."""
+    tensor = convert(x, float_type(x) if floating else None)
+    return Tensor(function(builder(), tensor.value))
+
+
+def binary(function: Callable[[Builder, Any, Any], Value], x1: Any, x2: Any, dtype: str | None = None) -> Tensor:
+    """A primitive of two operands, which meet in one dtype and broadcast."""
+    kind = dtype or result_type(x1, x2)
+    if is_scalar(x1) and is_scalar(x2):
+        x1 = convert(x1, kind)
+    return Tensor(function(builder(), operand(x1, kind), operand(x2, kind)))
+
+
+def operand(x: Any, dtype: str) -> Any:
+    """What a primitive takes: a number as it is, anything else as a Value of the dtype."""
+    return x if is_scalar(x) else convert(x, dtype).value

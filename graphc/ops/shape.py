@@ -1,0 +1,407 @@
+"""Ops that make tensors or move their elements."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc import config
+from graphc.ir.op import Array
+from graphc.ir.types import DType, Rows
+from graphc.ops.dispatch import builder, cast_to, convert, op, result_type
+from graphc.ops.elementwise import where
+from graphc.primitives import functions as fn
+from graphc.primitives.shape import Flip, Slice
+from graphc.tensor import KerasTensor, Tensor
+from graphc.variables import Variable
+
+
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
+    """x as a tensor of the traced graph; outside a graph as a numpy array. KerasTensors stay."""
+    if isinstance(x, KerasTensor):
+        return x if dtype is None or config.standardize_dtype(dtype) == x.dtype else _cast_spec(x, dtype)
+    return _convert(x, dtype=dtype)
+
+
+@op
+def _convert(x: Any, dtype: Any = None) -> Any:
+    return convert(x, dtype)
+
+
+@op
+def _cast_spec(x: Any, dtype: Any) -> Any:
+    return cast_to(convert(x), dtype)
+
+
+_convert.__name__, _cast_spec.__name__ = "convert_to_tensor", "cast"
+array = convert_to_tensor
+
+
+def convert_to_numpy(x: Any) -> Array:
+    """The numpy array of a concrete value."""
+    return np.asarray(x)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor (symbolic, traced or an array)."""
+    return isinstance(x, (Tensor, KerasTensor, np.ndarray))
+
+
+def shape(x: Any) -> tuple[Any, ...]:
+    """The shape; a size that counts batch rows stays one when it is passed on to another op."""
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+def ndim(x: Any) -> int:
+    return len(shape(x))
+
+
+def size(x: Any) -> Any:
+    return math.prod(shape(x))
+
+
+@op
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    value = convert(fill_value, dtype)
+    return Tensor(fn.broadcast_to(builder(), value.value, _dims(shape)))
+
+
+def zeros(shape: Any, dtype: Any = None) -> Any:
+    return full(shape, 0, dtype=config.standardize_dtype(dtype))
+
+
+def ones(shape: Any, dtype: Any = None) -> Any:
+    return full(shape, 1, dtype=config.standardize_dtype(dtype))
+
+
+def empty(shape: Any, dtype: Any = None) -> Any:
+    return zeros(shape, dtype)
+
+
+@op
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+    like = convert(x)
+    return full(like.shape, fill_value, dtype=dtype or like.dtype)
+
+
+@op
+def zeros_like(x: Any, dtype: Any = None) -> Any:
+    return full_like(x, 0, dtype)
+
+
+@op
+def ones_like(x: Any, dtype: Any = None) -> Any:
+    return full_like(x, 1, dtype)
+
+
+def _dims(shape: Any) -> tuple[int, ...]:
+    sizes = shape if isinstance(shape, (list, tuple)) else (shape,)
+    return tuple(dim if isinstance(dim, Rows) else int(dim) for dim in sizes)
+
+
+@op
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+    values = np.arange(*((0, start) if stop is None else (start, stop)), 1 if step is None else step)
+    return convert(values, dtype or ("int32" if values.dtype.kind == "i" else config.floatx()))
+
+
+@op
+def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+    return convert(np.linspace(start, stop, num, endpoint, axis=axis), dtype or config.floatx())
+
+
+@op
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    return convert(np.eye(N, M, k), config.standardize_dtype(dtype))
+
+
+def identity(n: int, dtype: Any = None) -> Any:
+    return eye(n, dtype=dtype)
+
+
+@op
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    return convert(np.tri(N, M, k), config.standardize_dtype(dtype))
+
+
+@op
+def tril(x: Any, k: int = 0) -> Any:
+    """The lower triangle of the last two axes; 0 above diagonal k."""
+    x = convert(x)
+    return where(np.tri(x.shape[-2], x.shape[-1], k, bool), x, cast_to(convert(0), x.dtype))
+
+
+@op
+def triu(x: Any, k: int = 0) -> Any:
+    """The upper triangle of the last two axes; 0 below diagonal k."""
+    x = convert(x)
+    return where(np.tri(x.shape[-2], x.shape[-1], k - 1, bool), cast_to(convert(0), x.dtype), x)
+
+
+@op
+def reshape(x: Any, newshape: Any) -> Any:
+    """The elements in another shape; one size may be -1."""
+    x = convert(x)
+    sizes = newshape if isinstance(newshape, (list, tuple)) else (newshape,)
+    return Tensor(fn.reshape(builder(), x.value, _dims([-1 if dim is None else dim for dim in sizes])))
+
+
+@op
+def ravel(x: Any) -> Any:
+    return reshape(x, (-1,))
+
+
+@op
+def expand_dims(x: Any, axis: Any) -> Any:
+    """A new axis of size 1 at every given position of the result."""
+    x = convert(x)
+    axes = axis if isinstance(axis, (list, tuple)) else (axis,)
+    rank = x.ndim + len(axes)
+    new = {_normal(a, rank) for a in axes}
+    old = iter(x.shape)
+    return Tensor(fn.reshape(builder(), x.value, tuple(1 if d in new else next(old) for d in range(rank))))
+
+
+@op
+def squeeze(x: Any, axis: Any = None) -> Any:
+    """Without the axes of size 1 (all, or the given ones)."""
+    x = convert(x)
+    given = range(x.ndim) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
+    axes = {_normal(a, x.ndim) for a in given}
+    for a in axes:
+        if axis is not None and x.shape[a] != 1:
+            raise ValueError(f"Cannot squeeze axis={axis}, because the dimension is not 1. Received: shape={x.shape}")
+    kept = tuple(dim for d, dim in enumerate(x.shape) if d not in axes or dim != 1)
+    return Tensor(fn.reshape(builder(), x.value, kept))
+
+
+def _normal(axis: int, rank: int) -> int:
+    if not -rank <= axis < rank:
+        raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
+    return int(axis) % rank
+
+
+@op
+def transpose(x: Any, axes: Any = None) -> Any:
+    x = convert(x)
+    perm = tuple(reversed(range(x.ndim))) if axes is None else tuple(_normal(a, x.ndim) for a in axes)
+    return Tensor(fn.transpose(builder(), x.value, perm))
+
+
+@op
+def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+    rank = len(shape(x))
+    sources = [_normal(a, rank) for a in (source if isinstance(source, (list, tuple)) else (source,))]
+    targets = [_normal(a, rank) for a in (destination if isinstance(destination, (list, tuple)) else (destination,))]
+    order = [axis for axis in range(rank) if axis not in sources]
+    for target, origin in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, origin)
+    return transpose(x, order)
+
+
+@op
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    order = list(range(len(shape(x))))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(x, order)
+
+
+@op
+def broadcast_to(x: Any, shape: Any) -> Any:
+    return Tensor(fn.broadcast_to(builder(), convert(x).value, _dims(shape)))
+
+
+@op
+def concatenate(xs: Any, axis: int = 0) -> Any:
+    kind = result_type(*xs)
+    parts = [convert(x, kind) for x in xs]
+    return Tensor(fn.concat(builder(), [part.value for part in parts], _normal(axis, parts[0].ndim)))
+
+
+@op
+def stack(x: Any, axis: int = 0) -> Any:
+    parts = [convert(part) for part in x]
+    axis = _normal(axis, parts[0].ndim + 1)
+    return concatenate([expand_dims(part, axis) for part in parts], axis)
+
+
+@op
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    """A list of equal parts (a number), or of the parts between indices."""
+    x = convert(x)
+    axis = _normal(axis, x.ndim)
+    extent = x.shape[axis]
+    if isinstance(indices_or_sections, int):
+        if extent % indices_or_sections:
+            raise ValueError(f"split: an axis of {extent} cannot be divided into {indices_or_sections} equal parts")
+        step = int(extent) // indices_or_sections
+        cuts = list(range(step, int(extent), step))
+    else:
+        cuts = [int(index) for index in indices_or_sections]
+    edges = [0, *cuts, int(extent)]
+    return [_slice_axis(x, axis, low, high) for low, high in builtins.zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _slice_axis(x: Tensor, axis: int, low: int, high: int) -> Any:
+    return get_item(x, (builtins.slice(None),) * axis + (builtins.slice(low, high),))
+
+
+@op
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
+    x = convert(x)
+    axis = _normal(axis, x.ndim)
+    return [get_item(x, (builtins.slice(None),) * axis + (i,)) for i in range(num or x.shape[axis])]
+
+
+@op
+def get_item(x: Any, key: Any) -> Any:
+    """x[key] for integers, slices, None and Ellipsis; one integer tensor picks rows of the first axis."""
+    x = convert(x)
+    keys = key if isinstance(key, tuple) else (key,)
+    if len(keys) == 1 and (isinstance(keys[0], (Tensor, Variable, np.ndarray, list))):
+        return _gather_rows(x, keys[0])
+    return _basic_index(x, _expanded(keys, x.ndim))
+
+
+def _gather_rows(x: Tensor, ids: Any) -> Tensor:
+    return Tensor(fn.gather(builder(), x.value, convert(ids, "int32").value))
+
+
+def _expanded(keys: tuple[Any, ...], rank: int) -> list[Any]:
+    used = len([k for k in keys if k is not None and k is not Ellipsis])
+    if used > rank:
+        raise IndexError(f"too many indices: the tensor has {rank} axes, {used} were indexed")
+    fill = [builtins.slice(None)] * (rank - used)
+    at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
+    return [*keys[:at], *fill, *(k for k in keys[at:] if k is not Ellipsis)]
+
+
+def _basic_index(x: Tensor, keys: list[Any]) -> Tensor:
+    starts, sizes, strides, flips, result = [], [], [], [], []
+    dims = iter(x.shape)
+    for key in keys:
+        if key is None:
+            result.append(1)
+            continue
+        dim = next(dims)
+        start, length, stride, flipped = _axis_range(key, dim)
+        if flipped:
+            flips.append(len(sizes))
+        starts.append(start), sizes.append(length), strides.append(stride)
+        if isinstance(key, builtins.slice):
+            result.append(length)
+    value = x.value
+    if tuple(sizes) != tuple(x.shape) or any(starts) or set(strides) - {1}:
+        value = builder().add(Slice(tuple(starts), tuple(sizes), tuple(strides)), value)
+    if flips:
+        value = builder().add(Flip(tuple(flips)), value)
+    return Tensor(fn.reshape(builder(), value, tuple(result)))
+
+
+def _axis_range(key: Any, dim: int) -> tuple[int, int, int, bool]:
+    """(start, length, stride, whether to reverse) of one axis; a whole axis keeps its `Rows`."""
+    if not isinstance(key, builtins.slice):
+        index = int(key)
+        if not -int(dim) <= index < int(dim):
+            raise IndexError(f"index {index} is out of bounds for axis of size {dim}")
+        return index % int(dim), 1, 1, False
+    start, stop, step = key.indices(int(dim))
+    count = len(range(start, stop, step))
+    if step > 0:
+        whole = count == int(dim) and start == 0 and step == 1
+        return start, dim if whole else count, step, False
+    whole = count == int(dim) and step == -1
+    return start + (count - 1) * step if count else 0, dim if whole else count, -step, True
+
+
+@op
+def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+    return get_item(inputs, tuple(builtins.slice(s, s + n) for s, n in zip(start_indices, shape, strict=True)))
+
+
+@op
+def flip(x: Any, axis: Any = None) -> Any:
+    x = convert(x)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
+    return Tensor(builder().add(Flip(tuple(sorted(_normal(a, x.ndim) for a in axes))), x.value))
+
+
+@op
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    """Elements added before and after along every axis; mode "constant" only."""
+    if mode != "constant":
+        raise NotImplementedError(f"pad: mode {mode!r} is not supported yet; use mode='constant'")
+    x = convert(x)
+    pairs = [(int(low), int(high)) for low, high in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))]
+    low, high = (tuple(side) for side in builtins.zip(*pairs, strict=True))
+    return Tensor(fn.pad(builder(), x.value, low, high, constant_values or 0))
+
+
+@op
+def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
+    """Every element (slice along the axis) `repeats` times in a row."""
+    x = ravel(x) if axis is None else convert(x)
+    axis = 0 if axis is None else _normal(axis, x.ndim)
+    spread = expand_dims(x, axis + 1)
+    wide = broadcast_to(spread, (*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :]))
+    return reshape(wide, (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1 :]))
+
+
+@op
+def tile(x: Any, repeats: Any) -> Any:
+    """The whole tensor `repeats` times along each axis."""
+    x = convert(x)
+    counts = [repeats] if isinstance(repeats, int) else list(repeats)
+    counts = [1] * (x.ndim - len(counts)) + counts
+    x = reshape(x, (1,) * (len(counts) - x.ndim) + tuple(x.shape))
+    for axis, count in enumerate(counts):
+        if count != 1:
+            x = concatenate([x] * count, axis)
+    return x
+
+
+@op
+def roll(x: Any, shift: int, axis: int | None = None) -> Any:
+    """Elements moved along an axis; those pushed out come in on the other side."""
+    x = convert(x)
+    if axis is None:
+        return reshape(roll(ravel(x), shift, 0), x.shape)
+    axis = _normal(axis, x.ndim)
+    cut = -shift % int(x.shape[axis])
+    if cut == 0:
+        return x
+    return concatenate([_slice_axis(x, axis, cut, int(x.shape[axis])), _slice_axis(x, axis, 0, cut)], axis)
+
+
+@op
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """The slices at `indices` along an axis; negative indices count from the end."""
+    x = ravel(x) if axis is None else convert(x)
+    axis = 0 if axis is None else _normal(axis, x.ndim)
+    ids = convert(indices, "int32")
+    ids = where(ids < 0, ids + int(x.shape[axis]), ids)
+    taken = _gather_rows(moveaxis(x, axis, 0), ids)
+    order = [*range(ids.ndim, ids.ndim + axis), *range(ids.ndim), *range(ids.ndim + axis, taken.ndim)]
+    return transpose(taken, order)
+
+
+@op
+def diag(x: Any, k: int = 0) -> Any:
+    """A matrix with the vector on diagonal k."""
+    x = convert(x)
+    wide = int(x.shape[0]) + builtins.abs(k)
+    padded = pad(x, ((max(k, 0), max(-k, 0)),)) if k else x
+    return where(np.eye(wide, k=k, dtype=bool), padded, cast_to(convert(0), x.dtype))
+
+
+@op
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+    """1 at the index, 0 elsewhere, along a new axis."""
+    ids = convert(x, "int32")
+    kind = DType.of(config.standardize_dtype(dtype))
+    hot = Tensor(fn.one_hot(builder(), ids.value, num_classes, kind))
+    return hot if axis in (-1, ids.ndim) else moveaxis(hot, -1, axis)

@@ -1,0 +1,1 @@
+"""`keras.preprocessing`: what is left of it."""

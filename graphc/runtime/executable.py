@@ -1,0 +1,214 @@
+"""Executables: a program bound to memory. Checks the arrays of a call, points native code at them and runs it."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.program import Program, Slot
+from graphc.ir.types import Rows, concrete
+from graphc.runtime.memory import aligned_empty, data_address
+from graphc.runtime.pool import ABORTED, CALL, Phase, Pool, pack_call, pack_phases
+
+Array = np.ndarray[Any, Any]
+
+INTERRUPTIBLE_SECONDS = 0.1  # calls that took longer run so that Ctrl-C need not wait for their end
+
+
+class CheckError(ValueError):
+    """A check of the program failed before anything was updated; `message` is the check's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Executable:
+    """A compiled program with its memory. Calls are serialised by a lock: any thread may call.
+
+    `state` maps the names of weights and state to the arrays native code reads and updates in place.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        addresses: Mapping[str, int],
+        pool: Pool,
+        *,
+        threads: int,
+        bind: Mapping[str, Array] | None = None,
+        keep: object = None,
+        compilation: Any = None,
+    ) -> None:
+        """`bind` lends arrays for states by name (C-contiguous, of the exact type); the others start as zeros.
+
+        `keep` is held as long as the executable: the owner of the native code. `compilation` is what the compiler found
+        out, for dumps. MemoryError if the arena does not fit.
+        """
+        self.program, self.threads, self.compilation = program, threads, compilation
+        self._pool, self._keep, self._lock = pool, keep, threading.Lock()
+        self.state = {slot.name: _bound(slot, (bind or {}).get(slot.name)) for slot in program.states}
+        self._arena = _arena(program.arena_bytes, program.name)
+        stride = -(-program.scratch_bytes // 64) * 64
+        self._scratch = _arena(stride * threads, program.name)
+        self._slots = [np.array(phase.slots or (0,), np.int32) for phase in program.phases]
+        self._phases = pack_phases([self._packed(i, addresses) for i in range(len(program.phases))])
+        self.cycles = np.zeros(max(len(program.phases), 1), np.uint64)
+        self._table = (ctypes.c_uint64 * max(len(program.entries), 1))(*self._addresses())
+        table = np.frombuffer(self._table, np.uint64)
+        self._call = pack_call(
+            self._phases,
+            table,
+            rows=program.batch or 1,
+            threads=threads,
+            scratch=data_address(self._scratch),
+            scratch_stride=stride,
+        )
+        self._address = data_address(self._call)
+        self._rows = ctypes.c_int64.from_address(self._address + CALL.fields["rows"][1])  # type: ignore[index]
+        self._inputs = [_Port(slot, self._entry("input", i)) for i, slot in enumerate(program.inputs)]
+        self._outputs = [_Port(slot, self._entry("output", i)) for i, slot in enumerate(program.outputs)]
+        self._staging: dict[int, Array] = {}
+        self._seconds = 0.0
+        pool.ensure(threads)
+
+    def _packed(self, number: int, addresses: Mapping[str, int]) -> Phase:
+        phase = self.program.phases[number]
+        return Phase(
+            kernel=addresses[phase.symbol],
+            slots=self._slots[number].ctypes.data,
+            per_row=0,
+            fixed=phase.units,
+            grain=phase.grain,
+            first_update=phase.first_update,
+            check_slot=phase.check,
+        )
+
+    def _addresses(self) -> list[int]:
+        arena = data_address(self._arena)
+        states = [data_address(array) for array in self.state.values()]
+        constants = [data_address(array) for array in self.program.constants]
+        where = {"arena": lambda e: arena + e.offset, "state": lambda e: states[e.index]}
+        where["constant"] = lambda e: constants[e.index]
+        return [where.get(e.place, lambda e: 0)(e) for e in self.program.entries]
+
+    def _entry(self, place: str, index: int) -> int:
+        """The table entry of a border array, or -1 when no kernel touches it."""
+        entries = self.program.entries
+        return next((n for n, e in enumerate(entries) if e.place == place and e.index == index), -1)
+
+    def run(self, inputs: Sequence[Array], rows: int | None = None) -> list[Array]:
+        """One run on arrays of exactly the declared types; `rows` (default: all) of the batch are computed.
+
+        ValueError or TypeError before anything runs if an array does not fit; CheckError if a check of the program
+        failed, in which case nothing was updated.
+        """
+        batch = self.program.batch
+        rows = batch if rows is None else rows
+        if rows is not None and not 0 < rows <= (batch or 1):
+            raise ValueError(f"{self.program.name}: rows must be in 1..{batch}, got {rows}")
+        if len(inputs) != len(self._inputs):
+            raise ValueError(f"{self.program.name} takes {len(self._inputs)} inputs, got {len(inputs)}")
+        with self._lock:
+            table = self._table
+            is_short = rows != batch
+            for port, array in zip(self._inputs, inputs, strict=True):
+                array = self._staged(port, array, rows or 1) if is_short else port.accept(array)
+                if port.entry >= 0:
+                    table[port.entry] = data_address(array)
+            results = [port.allocate() for port in self._outputs]
+            for port, array in zip(self._outputs, results, strict=True):
+                table[port.entry] = data_address(array)
+            self._rows.value = rows or 1
+            self._execute()
+        return [port.cut(a, rows or 1) for port, a in zip(self._outputs, results, strict=True)] if is_short else results
+
+    def _execute(self) -> None:
+        if self._seconds > INTERRUPTIBLE_SECONDS:
+            status = self._pool.run_interruptible(self._address)
+        else:
+            began = time.perf_counter()
+            status = self._pool.run(self._address)
+            self._seconds = time.perf_counter() - began
+        if status > 0:
+            raise CheckError(self.program.phases[status - 1].message)
+        if status == ABORTED:
+            raise KeyboardInterrupt
+
+    def _staged(self, port: _Port, array: Array, rows: int) -> Array:
+        """A short batch in an array of full size: kernels may read, never use, rows past the last."""
+        if not port.has_rows:
+            return port.accept(array)
+        port.check_short(array, rows)
+        staging = self._staging.get(port.entry)
+        if staging is None:
+            staging = self._staging[port.entry] = aligned_empty(port.shape, port.dtype)
+            staging.fill(0)
+        staging[: len(array)] = array
+        return staging
+
+
+class _Port:
+    """A data input or an output: its type and its table entry."""
+
+    __slots__ = ("dtype", "entry", "has_rows", "name", "per", "shape", "slot")
+
+    def __init__(self, slot: Slot, entry: int) -> None:
+        self.slot, self.entry, self.name = slot, entry, slot.name
+        self.shape, self.dtype = concrete(slot.shape), slot.dtype.numpy
+        first = slot.shape[0] if slot.shape else None
+        self.has_rows = isinstance(first, Rows)
+        self.per = first.per if isinstance(first, Rows) else 1
+
+    def accept(self, array: Array) -> Array:
+        """The array itself if native code can read it as it is, a copy if only its layout is odd; errors otherwise."""
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"input {self.name!r}: expected a numpy array, got {type(array).__name__}")
+        if array.shape != self.shape:
+            raise ValueError(f"input {self.name!r}: expected shape {self.shape}, got {array.shape}")
+        return self._layout(array)
+
+    def check_short(self, array: Array, rows: int) -> None:
+        wanted = (rows * self.per, *self.shape[1:])
+        if not isinstance(array, np.ndarray) or array.shape != wanted:
+            raise ValueError(f"input {self.name!r}: expected shape {wanted}, got {getattr(array, 'shape', type(array))}")
+        self._layout(array)
+
+    def _layout(self, array: Array) -> Array:
+        if array.dtype is self.dtype or array.dtype == self.dtype:
+            flags = array.flags
+            if flags.c_contiguous and flags.aligned:
+                return array
+        elif array.dtype.newbyteorder("=") != self.dtype:
+            raise TypeError(f"input {self.name!r}: expected dtype {self.dtype}, got {array.dtype}")
+        return np.ascontiguousarray(array, self.dtype)
+
+    def allocate(self) -> Array:
+        return np.empty(self.shape, self.dtype)
+
+    def cut(self, array: Array, rows: int) -> Array:
+        return array[: rows * self.per] if self.has_rows else array
+
+
+def _bound(slot: Slot, array: Array | None) -> Array:
+    shape, dtype = concrete(slot.shape), slot.dtype.numpy
+    if array is None:
+        array = aligned_empty(shape, dtype)
+        array.fill(0)
+        return array
+    if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous or not array.flags.writeable:
+        got = f"{array.dtype}{list(array.shape)}"
+        raise ValueError(f"state {slot.name!r}: expected a writable C-contiguous {dtype}{list(shape)}, got {got}")
+    return array
+
+
+def _arena(nbytes: int, name: str) -> Array:
+    try:
+        return aligned_empty((max(nbytes, 64),), np.dtype(np.uint8))
+    except (MemoryError, ValueError) as error:
+        raise MemoryError(f"{name} needs an arena of {nbytes:,} bytes, which this machine cannot give: {error}") from None

@@ -1,0 +1,39 @@
+"""Arrays for native code: aligned allocation, and the address of an array's data at the least cost."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+ALIGNMENT = 64  # a cache line, and the widest vector
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """An uninitialised C-contiguous array whose data begins on a 64-byte boundary."""
+    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    offset = -raw.ctypes.data % ALIGNMENT
+    return raw[offset : offset + nbytes].view(dtype).reshape(shape)
+
+
+def _calibrated() -> Callable[[np.ndarray[Any, Any]], int]:
+    """How to read an array's data pointer: from the object's own memory where that can be verified (0.15 us), else by
+    the slower official attribute (0.8 us)."""
+    probes = [np.empty(n + 1, np.uint8)[1:] for n in (8, 100, 5000)]
+    word = ctypes.sizeof(ctypes.c_void_p)
+    try:
+        for offset in range(word, 8 * word, word):
+            values = [ctypes.c_size_t.from_address(id(p) + offset).value for p in probes]
+            if values == [p.ctypes.data for p in probes]:
+                read = ctypes.c_size_t.from_address
+                return lambda array: read(id(array) + offset).value
+    except (ValueError, TypeError):
+        pass
+    return lambda array: int(array.ctypes.data)
+
+
+data_address = _calibrated()
+"""The address of an array's first element."""

@@ -1,0 +1,141 @@
+"""Names of objects in saved configurations: custom objects, the registry, and one way to and from a config.
+
+A class is found by name only in a fixed table of graphc's own classes and in what the user registered or passed;
+nothing is ever imported because a file names it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+Objects = Mapping[str, Any]
+T = TypeVar("T")
+
+_custom_objects: dict[str, Any] = {}
+_custom_names: dict[Any, str] = {}
+_scope: contextvars.ContextVar[Objects] = contextvars.ContextVar("custom_objects", default={})  # noqa: B039
+
+
+class CustomObjectScope:
+    """`with custom_object_scope({"Mine": Mine}):` makes the classes and functions known to loading in the block."""
+
+    def __init__(self, custom_objects: Objects | None) -> None:
+        self.custom_objects = dict(custom_objects or {})
+        self._tokens: list[contextvars.Token[Objects]] = []
+
+    def __enter__(self) -> CustomObjectScope:
+        self._tokens.append(_scope.set(self.custom_objects))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _scope.reset(self._tokens.pop())
+
+
+custom_object_scope = CustomObjectScope
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The process-wide table of custom objects itself: changing it registers or forgets them."""
+    return _custom_objects
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
+    """Decorator that makes a class or function known to saving and loading as `package>name`.
+
+    Raises ValueError for a class without `get_config`.
+    """
+
+    def decorate(subject: T) -> T:
+        if inspect.isclass(subject) and not hasattr(subject, "get_config"):
+            raise ValueError(
+                f"Cannot register a class that does not have a get_config() method. Received: {subject.__name__}"
+            )
+        registered = f"{package}>{name or subject.__name__}"  # type: ignore[attr-defined]
+        _custom_objects[registered] = subject
+        _custom_names[subject] = registered
+        return subject
+
+    return decorate
+
+
+def get_registered_name(subject: Any) -> str:
+    """The registered name of a class or function, else its Python name."""
+    return _custom_names.get(subject) or str(subject.__name__)
+
+
+def get_registered_object(
+    name: str, custom_objects: Objects | None = None, module_objects: Objects | None = None
+) -> Any:
+    """What `name` stands for, or None; searched: the scope, the registry, `custom_objects`, `module_objects`."""
+    for table in (_scope.get(), _custom_objects, custom_objects or {}, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
+
+
+def public_name(cls: type, module: str) -> dict[str, Any]:
+    """The keys of a config that name `cls`: Keras's `module` for an own class, the class's for a registered one."""
+    if cls in _custom_names or not cls.__module__.startswith("graphc."):
+        return {"module": cls.__module__, "class_name": cls.__name__, "registered_name": get_registered_name(cls)}
+    return {"module": module, "class_name": cls.__name__, "registered_name": None}
+
+
+def serialize_object(subject: Any, module: str) -> dict[str, Any]:
+    """The config of an object that has `get_config`, as Keras writes it.
+
+    module: Keras's public module of graphc's own classes, such as "keras.initializers".
+    """
+    name = public_name(type(subject), module)
+    return {
+        "module": name["module"],
+        "class_name": name["class_name"],
+        "config": subject.get_config(),
+        "registered_name": name["registered_name"],
+    }
+
+
+def deserialize_object(
+    identifier: Any, module_objects: Objects, custom_objects: Objects | None = None, *, kind: str
+) -> Any:
+    """The object a name or a config stands for.
+
+    identifier: a name, or {"class_name", "config", ...} (the "module" is not looked at).
+    kind: what is being read, for messages, such as "initializer".
+    Returns an instance for a class, and the function itself for a function. Raises ValueError for a name in none of
+    the tables, and for something that is neither name nor config.
+    """
+    name, config = _name_and_config(identifier, kind)
+    subject = get_registered_object(name, custom_objects, module_objects)
+    if subject is None and ">" in name:
+        subject = get_registered_object(name.split(">")[-1], custom_objects)
+    if subject is None:
+        raise ValueError(unknown_name(kind, name, module_objects))
+    if not inspect.isclass(subject):
+        return subject
+    with CustomObjectScope({**_scope.get(), **(custom_objects or {})}):
+        from_config = getattr(subject, "from_config", None)
+        return from_config(config) if from_config else subject(**config)
+
+
+def unknown_name(kind: str, name: Any, known: Objects) -> str:
+    """The message for a name nobody knows, with the nearest known one."""
+    nearest = difflib.get_close_matches(str(name), list(known), n=1)
+    advice = f". Did you mean '{nearest[0]}'?" if nearest else ""
+    return f"Could not interpret {kind} identifier: {name}{advice}"
+
+
+def _name_and_config(identifier: Any, kind: str) -> tuple[str, dict[str, Any]]:
+    if isinstance(identifier, str):
+        return identifier, {}
+    if not isinstance(identifier, Mapping) or not isinstance(identifier.get("class_name"), str):
+        raise ValueError(f"Could not interpret {kind} identifier: {identifier}")
+    config = identifier.get("config", {})
+    if identifier["class_name"] == "function" and isinstance(config, str):
+        return config, {}
+    if not isinstance(config, Mapping):
+        raise ValueError(f"Could not interpret {kind} config of {identifier['class_name']}: {config!r} is not a dict")
+    return str(identifier.get("registered_name") or identifier["class_name"]), dict(config)

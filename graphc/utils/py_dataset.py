@@ -1,0 +1,55 @@
+"""`PyDataset`: batches computed by the user's own class."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+
+class PyDataset:
+    """Base class of data sets whose `__getitem__(index)` returns a whole batch and `__len__` the number of batches.
+
+    workers, use_multiprocessing, max_queue_size: accepted and kept for compatibility with Keras.
+    `on_epoch_begin` and `on_epoch_end` may be overridden to change the data between epochs.
+    """
+
+    # Class attributes too, so that a subclass whose constructor does not call this one still has them.
+    workers: int = 1
+    use_multiprocessing: bool = False
+    max_queue_size: int = 10
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index: int) -> Any:
+        """The batch at `index`: x, (x, y) or (x, y, sample_weight)."""
+        raise NotImplementedError(f"{type(self).__name__} must implement `__getitem__(index)`, which returns a batch")
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            batches = self.num_batches
+        except NotImplementedError:
+            batches = None
+        for index in itertools.count() if batches is None else range(batches):
+            yield self[index]
+
+    @property
+    def num_batches(self) -> int | None:
+        """Number of batches of an epoch: `len(self)` unless overridden; None means endless."""
+        if hasattr(self, "__len__"):
+            return len(self)
+        raise NotImplementedError(
+            "You need to implement the `num_batches` property:\n\n@property\ndef num_batches(self):\n  return ..."
+        )
+
+    def on_epoch_begin(self) -> None:
+        """Called before every epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after every epoch."""
+
+
+Sequence = PyDataset

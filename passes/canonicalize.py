@@ -1,0 +1,283 @@
+"""Canonicalization: one form for what can be written in several ways. Keeps gradients, so it may run before autodiff.
+
+Views and reshapes are merged, removed where they do nothing, and moved behind elementwise ops (`passes.outward`);
+sums, dots and pools take in what their operand only moves or repeats.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphc.ir.builder import Builder
+from graphc.ir.graph import Graph
+from graphc.ir.op import Node, Op, Value
+from graphc.ir.remarks import remark
+from graphc.ir.rewrite import rewrite
+from graphc.ir.types import Rows
+from graphc.primitives import elementwise as ew
+from graphc.primitives import functions as fn
+from graphc.primitives.contraction import Dot
+from graphc.primitives.pool import MaxPool
+from graphc.primitives.reduce import Max, Min, Prod, Sum
+from graphc.primitives.shape import Broadcast, Concat, Flip, Pad, Reshape, Slice, Transpose
+from passes.outward import OUTWARD
+from passes.rules import Rules, apply_rules, broadcast_in_any_order, merge_rules, operand, splat
+
+AxesReduction = Sum | Prod | Max | Min
+
+
+def canonicalize(graph: Graph) -> Graph:
+    """The graph in canonical form; the values change by rounding at most, where sums are merged."""
+    return relu_after_pool(apply_rules(graph, RULES))
+
+
+def scalar_right(b: Builder, node: Node) -> Value | None:
+    """op(constant, x) = op(x, constant) for commutative ops."""
+    x, y = node.inputs
+    return b.add(node.op, y, x) if splat(x) is not None and splat(y) is None else None
+
+
+# ---- views and reshapes
+
+
+def nothing_moved(b: Builder, node: Node) -> Value | None:
+    """Views, reshapes, pads and casts that change nothing."""
+    (x,) = node.inputs
+    if x.type != node.types[0]:
+        return None
+    match node.op:
+        case Transpose(perm=perm):
+            same = perm == tuple(range(len(perm)))
+        case Flip(axes=axes):
+            same = all(x.shape[axis] == 1 for axis in axes)
+        case Pad(low=low, high=high):
+            same = not any(low) and not any(high)
+        case _:
+            same = True
+    return x if same else None
+
+
+def merge_reshapes(b: Builder, node: Node) -> Value | None:
+    inner = operand(node, Reshape)
+    return b.add(node.op, *inner.inputs) if inner else None
+
+
+def reshape_to_broadcast(b: Builder, node: Node) -> Value | None:
+    """A reshape that only adds axes of length 1 is a broadcast, which kernels read through."""
+    (x,), shape = node.inputs, node.types[0].shape
+    axes = [d for d, dim in enumerate(shape) if dim != 1]
+    if [shape[d] for d in axes] != [dim for dim in x.shape if dim != 1] or len(shape) <= x.type.rank:
+        return None
+    return fn.broadcast(b, x, shape, axes) if len(axes) == x.type.rank else None
+
+
+def reshape_of_broadcast(b: Builder, node: Node) -> Value | None:
+    """A broadcast that only adds axes of length 1 does nothing under a reshape; a scalar is repeated to the new shape."""
+    inner = operand(node, Broadcast)
+    if inner is None:
+        return None
+    (x,) = inner.inputs
+    if x.type.rank == 0:
+        return fn.broadcast(b, x, node.types[0].shape, ())
+    added = [dim for d, dim in enumerate(inner.types[0].shape) if d not in _broadcast(inner).axes]
+    return fn.reshape(b, x, node.types[0].shape) if all(dim == 1 for dim in added) else None
+
+
+def merge_transposes(b: Builder, node: Node) -> Value | None:
+    inner = operand(node, Transpose)
+    if inner is None:
+        return None
+    outer_perm, inner_perm = _transpose(node).perm, _transpose(inner).perm
+    return fn.transpose(b, inner.inputs[0], [inner_perm[axis] for axis in outer_perm])
+
+
+def transpose_of_broadcast(b: Builder, node: Node) -> Value | None:
+    inner = operand(node, Broadcast)
+    if inner is None:
+        return None
+    perm = _transpose(node).perm
+    axes = [perm.index(axis) for axis in _broadcast(inner).axes]
+    return broadcast_in_any_order(b, inner.inputs[0], node.types[0].shape, axes)
+
+
+def merge_broadcasts(b: Builder, node: Node) -> Value | None:
+    if operand(node, Broadcast) is None:
+        return None
+    return fn.broadcast(b, node.inputs[0], node.types[0].shape, _broadcast(node).axes)
+
+
+def concat_of_one(b: Builder, node: Node) -> Value | None:
+    return node.inputs[0] if len(node.inputs) == 1 else None
+
+
+# ---- reductions
+
+
+def reduce_nothing(b: Builder, node: Node) -> Value | None:
+    return None if _reduction(node).axes else node.inputs[0]
+
+
+def merge_reductions(b: Builder, node: Node) -> Value | None:
+    """A sum of a sum is one sum over the axes of both; likewise max, min and prod."""
+    inner = operand(node, type(node.op))
+    if inner is None:
+        return None
+    first = _reduction(inner).axes
+    kept = [d for d in range(inner.inputs[0].type.rank) if d not in first]
+    return _reduce(b, node, inner.inputs[0], (*first, *(kept[axis] for axis in _reduction(node).axes)))
+
+
+def reduce_transpose(b: Builder, node: Node) -> Value | None:
+    """The reduction of a transpose reduces the operand's axes, and what is kept is transposed."""
+    inner = operand(node, Transpose)
+    if inner is None:
+        return None
+    perm, axes = _transpose(inner).perm, _reduction(node).axes
+    kept = [perm[d] for d in range(len(perm)) if d not in axes]
+    value = _reduce(b, node, inner.inputs[0], [perm[axis] for axis in axes])
+    return fn.transpose(b, value, [sorted(kept).index(axis) for axis in kept])
+
+
+def reduce_reshape(b: Builder, node: Node) -> Value | None:
+    """Over all axes the shape does not matter."""
+    inner = operand(node, Reshape)
+    if inner is None or node.types[0].rank:
+        return None
+    return _reduce(b, node, inner.inputs[0], range(inner.inputs[0].type.rank))
+
+
+def sum_of_broadcast(b: Builder, node: Node) -> Value | None:
+    """Axes that only repeat the operand become a factor: their length, at run time for batch rows."""
+    inner = operand(node, Broadcast)
+    if inner is None:
+        return None
+    (x,), shape, kept = inner.inputs, inner.types[0].shape, _broadcast(inner).axes
+    axes = _reduction(node).axes
+    repeated = [axis for axis in axes if axis not in kept]
+    # over no elements the sum is zero, which no factor makes of an infinity
+    if not repeated or any(shape[axis] == 0 for axis in axes):
+        return None
+    value = _reduce(b, node, x, [d for d, axis in enumerate(kept) if axis in axes])
+    for factor in _factors(b, node, [shape[axis] for axis in repeated]):
+        value = fn.mul(b, value, factor)
+    rest = [axis for axis in range(len(shape)) if axis not in axes]
+    return fn.broadcast(b, value, node.types[0].shape, [rest.index(axis) for axis in kept if axis not in axes])
+
+
+def _factors(b: Builder, node: Node, dims: Sequence[int]) -> list[Value | int]:
+    """The number of elements along dims: a static factor if it is not 1, and the row count if a dim counts rows."""
+    static = int(np.prod([dim.per if isinstance(dim, Rows) else dim for dim in dims]))
+    rows = [fn.row_count(b, dim.batch, node.types[0].dtype) for dim in dims if isinstance(dim, Rows)]
+    return [*([static] if static != 1 else []), *rows]
+
+
+def _reduce(b: Builder, node: Node, x: Value, axes: Sequence[int]) -> Value:
+    return b.add(type(node.op)(tuple(sorted(axes))), x) if axes else x  # type: ignore[call-arg]
+
+
+# ---- dots and pools
+
+
+def dot_of_transpose(b: Builder, node: Node) -> Value | None:
+    """The transposition of an operand goes into the axes, where the order of its other axes stays."""
+    for side in (0, 1):
+        inner = operand(node, Transpose, side)
+        if inner is None:
+            continue
+        op, perm = _dot(node), _transpose(inner).perm
+        free = [perm[axis] for axis in op.free(side, len(perm))]
+        if free == sorted(free):
+            operands = [inner.inputs[0] if i == side else value for i, value in enumerate(node.inputs)]
+            return b.add(_permuted(op, side, perm), *operands)
+    return None
+
+
+def _permuted(op: Dot, side: int, perm: Sequence[int]) -> Dot:
+    def of(pairs: tuple[tuple[int, ...], tuple[int, ...]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        moved = tuple(perm[axis] for axis in pairs[side])
+        return (moved, pairs[1]) if side == 0 else (pairs[0], moved)
+
+    return Dot(of(op.batch), of(op.contract))
+
+
+def transpose_of_dot(b: Builder, node: Node) -> Value | None:
+    """A transpose that exchanges the axes of lhs with those of rhs exchanges the operands."""
+    inner = operand(node, Dot)
+    if inner is None:
+        return None
+    op, (x, y) = _dot(inner), inner.inputs
+    lead, left = len(op.batch[0]), len(op.free(0, x.type.rank))
+    rank = node.types[0].rank
+    swapped = (*range(lead), *range(lead + left, rank), *range(lead, lead + left))
+    if _transpose(node).perm != swapped:
+        return None
+    return b.add(Dot((op.batch[1], op.batch[0]), (op.contract[1], op.contract[0])), y, x)
+
+
+def relu_after_pool(graph: Graph) -> Graph:
+    """max_pool(relu(x)) = relu(max_pool(x)): less work, and the gradient is the same, as it is zero where the largest
+    element is not positive. Only where nothing else reads the relu or the positions."""
+    uses = Counter(value.name for node in graph.nodes for value in node.inputs)
+    uses.update(value.name for value in graph.results)
+
+    def rule(b: Builder, node: Node) -> Sequence[Value] | None:
+        inner = operand(node, ew.Relu) if isinstance(node.op, MaxPool) else None
+        if inner is None or uses[inner.names[0]] != 1 or uses[node.names[1]]:
+            return None
+        remark("canonicalize", inner, f"moved behind the pooling %{node.names[0]}, where there are fewer elements")
+        y, position = b.add_all(node.op, *inner.inputs)
+        with b.at(inner.loc):
+            return b.add(inner.op, y), position
+
+    after = rewrite(graph, rule)
+    return graph if after is graph else apply_rules(after, RULES)
+
+
+# ---- attributes of nodes whose op is known
+
+
+def _broadcast(node: Node) -> Broadcast:
+    assert isinstance(node.op, Broadcast)
+    return node.op
+
+
+def _transpose(node: Node) -> Transpose:
+    assert isinstance(node.op, Transpose)
+    return node.op
+
+
+def _reduction(node: Node) -> AxesReduction:
+    assert isinstance(node.op, AxesReduction)
+    return node.op
+
+
+def _dot(node: Node) -> Dot:
+    assert isinstance(node.op, Dot)
+    return node.op
+
+
+COMMUTATIVE: tuple[type[Op], ...] = (
+    ew.Add, ew.Mul, ew.Maximum, ew.Minimum, ew.Eq, ew.Ne, ew.And, ew.Or, ew.Xor, ew.BitAnd, ew.BitOr, ew.BitXor,
+)  # fmt: skip
+REDUCTIONS: tuple[type[Op], ...] = (Sum, Prod, Max, Min)
+MOVES: Rules = {
+    Reshape: (nothing_moved, merge_reshapes, reshape_of_broadcast, reshape_to_broadcast),
+    Transpose: (nothing_moved, merge_transposes, transpose_of_broadcast, transpose_of_dot),
+    Broadcast: (nothing_moved, merge_broadcasts),
+    Slice: (nothing_moved,),
+    Flip: (nothing_moved,),
+    Pad: (nothing_moved,),
+    ew.Cast: (nothing_moved,),
+    Concat: (concat_of_one,),
+    Dot: (dot_of_transpose,),
+}
+RULES = merge_rules(
+    {op: (scalar_right,) for op in COMMUTATIVE},
+    {op: (reduce_nothing, merge_reductions, reduce_transpose, reduce_reshape) for op in REDUCTIONS},
+    {Sum: (sum_of_broadcast,)},
+    MOVES,
+    OUTWARD,
+)

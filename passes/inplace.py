@@ -1,0 +1,65 @@
+"""Reuse in place: which operands of a kernel a result may overwrite."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from graphc.ir.fused import Fused
+from graphc.ir.graph import Graph
+from graphc.ir.op import Node, Value
+from graphc.ir.types import Shape
+from passes.facts import Facts, FactsOf, Kind, Read, Relation
+from passes.laws import Form, Refusal, ancestors, form_of
+
+
+def reusable_operands(node: Node) -> tuple[Value, ...]:
+    """The operands that a fused node reads only at the element it is about to store.
+
+    Relied on of kernels: at each point everything computed is loaded before the first store, what leads up to a
+    contraction, window or reduction is read through before its result is stored, and rows are stored after the last pass
+    over the row.
+    """
+    if not isinstance(node.op, Fused):
+        return ()
+    body = node.op.body
+    safe = _elementwise_inputs(body)
+    return tuple(value for value, inner in zip(node.inputs, body.inputs, strict=True) if inner in safe)
+
+
+@lru_cache(maxsize=4096)
+def _elementwise_inputs(body: Graph) -> frozenset[Value]:
+    """The inputs of a body that every load reads at the index of the result."""
+    known = FactsOf(body)
+    members = [f for f in known.by_node.values() if not f.free or any(v in body.outputs for v in f.node.outputs)]
+    form = form_of(members, body.outputs)
+    if isinstance(form, Refusal) or any(f.kind is Kind.OPAQUE for f in members):
+        return frozenset()
+    unsafe = _read_elsewhere(members, form, body.outputs)
+    read = {read.value for facts in members for read in facts.reads}
+    return frozenset(value for value in body.inputs if value in read and value not in unsafe)
+
+
+def _read_elsewhere(members: list[Facts], form: Form, outputs: tuple[Value, ...]) -> set[Value]:
+    """The values that some member reads at another index than the results', or reads when others are stored already."""
+    main = [f for f in members if f.kind is not Kind.MAP]
+    kept = main[0].shape if main else outputs[0].shape
+    early = ancestors(members, {f.node for f in main}) if form is not Form.ROW else set()
+    away = early | {f.node for f in main if form is not Form.ROW}
+    for facts in reversed(members):
+        for read in facts.reads:
+            if facts.node in away or not _is_own(read, facts, kept, form):
+                away.add(read.value.node)
+    copies = {f.node for f in members if f.free} if len(outputs) > 1 else set()  # loaded only when they are stored
+    return {
+        read.value
+        for facts in members
+        for read in facts.reads
+        if facts.node in away | copies or not _is_own(read, facts, kept, form)
+    }
+
+
+def _is_own(read: Read, reader: Facts, kept: Shape, form: Form) -> bool:
+    """Whether a read stays at the element (in a row kernel: the row) of the reader."""
+    if read.relation is Relation.SAME:
+        return True
+    return form is Form.ROW and read.relation is Relation.LEADING and read.value.shape == kept

@@ -1,0 +1,178 @@
+"""Memory planning: where every value of a fused graph lives. Lifetimes, reuse in place, offsets in one arena."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from graphc.ir.graph import Graph
+from graphc.ir.op import Alias, Node, Value
+from graphc.ir.plan import Buffer, MemoryPlan
+from graphc.primitives.source import Constant
+from passes.facts import root
+from passes.inplace import reusable_operands
+from passes.offsets import aligned, pack
+
+
+def plan_memory(graph: Graph, arena: bool = True) -> MemoryPlan:
+    """The plan of a fused graph.
+
+    A result of a kernel takes the memory of an operand that dies there where the kernel reads it element by element; an
+    update is computed in the state's own array where all other readers of the state and all checks come before; other
+    updates are copies at the end. With `arena=False` nothing is shared and all updates are copies: slower, but the
+    numbers must be the same. ValueError if two results share memory (`fuse` gives each its own).
+    """
+    planner = _Planner(graph, shares=arena)
+    planner.run()
+    return planner.plan()
+
+
+@dataclass
+class _Planner:
+    """Buffers while they are handed out, in the order of the nodes."""
+
+    graph: Graph
+    shares: bool
+    buffers: list[Buffer] = field(default_factory=list)
+    buffer_of: dict[Value, int] = field(default_factory=dict)
+    copies: list[tuple[Value, Value]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.end = len(self.graph.nodes)
+        self.position = {node: i for i, node in enumerate(self.graph.nodes)}
+        self.last = _last_uses(self.graph, self.end)
+        self.outputs = {root(value) for value in self.graph.outputs}
+        self.state_of = self._updates_in_place()
+
+    def run(self) -> None:
+        for value in self.graph.inputs:
+            self._new(value, "input", -1, self.end)
+        for i, node in enumerate(self.graph.nodes):
+            if isinstance(node.op, Alias):
+                self.buffer_of[node.outputs[0]] = self.buffer_of[node.inputs[0]]
+            elif isinstance(node.op, Constant):
+                self._new(node.outputs[0], "constant", -1, self.end)
+            else:
+                self._place_results(node, i)
+
+    def _place_results(self, node: Node, i: int) -> None:
+        wanted = [v for v in node.outputs if v not in self.outputs and v not in self.state_of]
+        taken = self._taken_over(node, i, wanted) if self.shares else {}
+        for value in node.outputs:
+            if value in self.outputs:
+                self._new(value, "output", i, self.end)
+            elif value in self.state_of:
+                self.buffer_of[value] = self.buffer_of[self.state_of[value]]
+            elif value in taken:
+                self._extend(value, taken[value])
+            else:
+                self._new(value, "arena", i, self.last.get(value, i))
+
+    def _taken_over(self, node: Node, i: int, wanted: list[Value]) -> dict[Value, int]:
+        """The buffer of an operand that dies here for each result that may overwrite one."""
+        dying = [v for v in node.inputs if self._dies(node, v, i) and any(_same_layout(v, w) for w in wanted)]
+        free = [v for v in dying if v in reusable_operands(node)]
+        taken: dict[Value, int] = {}
+        for value in wanted:
+            if (operand := next((v for v in free if _same_layout(v, value)), None)) is not None:
+                taken[value] = self.buffer_of[operand]
+                free.remove(operand)
+        return taken
+
+    def _dies(self, node: Node, value: Value, i: int) -> bool:
+        """The value is in the arena, nobody reads its memory after this node, and the node reads it in one shape only."""
+        buffer = self.buffers[self.buffer_of[value]]
+        return buffer.place == "arena" and buffer.last == i and self._reads_only(node, value)
+
+    def _new(self, value: Value, place: str, first: int, last: int) -> None:
+        self.buffer_of[value] = len(self.buffers)
+        self.buffers.append(Buffer(value.name, place, value.type.nbytes, first, last))
+
+    def _extend(self, value: Value, number: int) -> None:
+        """The value takes over a buffer whose value ends where it begins."""
+        buffer = self.buffers[number]
+        self.buffer_of[value] = number
+        self.buffers[number] = replace(buffer, last=max(buffer.last, self.last.get(value, buffer.last)))
+
+    def _reads_only(self, node: Node, value: Value) -> bool:
+        """The node reads this memory under no second shape."""
+        return sum(root(v) == root(value) for v in node.inputs) == 1
+
+    def _updates_in_place(self) -> dict[Value, Value]:
+        """The next values computed in their state's own memory, and the state."""
+        checked = max((self._made(check.value) for check in self.graph.checks), default=-1)
+        found: dict[Value, Value] = {}
+        for state, new in self.graph.updates:
+            value = root(new)
+            own = value not in self.outputs and value not in found and value.node in self.position
+            if self.shares and own and self._made(value) > checked and self._read_before(state, value):
+                found[value] = state
+            else:
+                self.copies.append((state, new))
+        return found
+
+    def _made(self, value: Value) -> int:
+        return self.position.get(root(value).node, -1)
+
+    def _read_before(self, state: Value, value: Value) -> bool:
+        """All readers of the state come before the node that makes its next value, or are that node, element by element."""
+        node = value.node
+        if isinstance(node.op, Constant):
+            return False
+        if self.last.get(state, -1) < self.position[node]:
+            return True
+        mine = self.last[state] == self.position[node] and self._reads_only(node, state)
+        return mine and state in reusable_operands(node) and _same_layout(state, value)
+
+    def plan(self) -> MemoryPlan:
+        arena = [i for i, buffer in enumerate(self.buffers) if buffer.place == "arena"]
+        self._check_results()
+        lasts = [self.buffers[i].last if self.shares else self.end for i in arena]
+        firsts = [self.buffers[i].first if self.shares else -1 for i in arena]
+        offsets, arena_bytes = pack([self.buffers[i].nbytes for i in arena], firsts, lasts)
+        for i, offset in zip(arena, offsets, strict=True):
+            self.buffers[i] = replace(self.buffers[i], offset=offset)
+        return MemoryPlan(
+            self.graph,
+            tuple(self.buffers),
+            self.buffer_of,
+            tuple(self.copies),
+            arena_bytes,
+            sum(aligned(v.type.nbytes) for v in self._computed() if v not in self.outputs),
+            _live_bound([self.buffers[i] for i in arena], self.end),
+        )
+
+    def _computed(self) -> Iterator[Value]:
+        for node in self.graph.nodes:
+            if not isinstance(node.op, Alias | Constant):
+                yield from node.outputs
+
+    def _check_results(self) -> None:
+        values = [root(value) for value in self.graph.outputs]
+        for value in values:
+            if value.node not in self.position or isinstance(value.op, Constant) or values.count(value) > 1:
+                raise ValueError(f"plan_memory: output %{value.name} is no result of its own; run fuse before")
+
+
+def _last_uses(graph: Graph, end: int) -> dict[Value, int]:
+    """For every memory the last node that reads it; the end for results."""
+    last = {root(v): i for i, node in enumerate(graph.nodes) if not isinstance(node.op, Alias) for v in node.inputs}
+    last.update((root(value), end) for value in graph.results)
+    return last
+
+
+def _same_layout(a: Value, b: Value) -> bool:
+    return a.shape == b.shape and a.dtype.size == b.dtype.size
+
+
+def _live_bound(buffers: Iterable[Buffer], end: int) -> int:
+    """The most bytes alive at once: no plan with these lifetimes can need less."""
+    change = [0] * (end + 3)
+    for buffer in buffers:
+        change[buffer.first + 1] += aligned(buffer.nbytes)
+        change[buffer.last + 2] -= aligned(buffer.nbytes)
+    most = alive = 0
+    for step in change:
+        alive += step
+        most = max(most, alive)
+    return most
