@@ -9,6 +9,7 @@ from rich.table import Table
 
 from benchmarks.roof import ROOF
 from benchmarks.systems import OURS, UNLOCKED
+from benchmarks.workloads import WORKLOADS
 
 _COLUMNS = ("system", "median ms", "min ms", "spread", "GFLOP/s", "% roof", "first s", "peak MB", "/ graphc")
 
@@ -27,7 +28,7 @@ def table(entry: dict[str, Any]) -> Table:
 
 def gflops(entry: dict[str, Any], system: str) -> float | None:
     """Useful GFLOP/s of the contractions; None for an epoch, which does more than them."""
-    if entry["workload"].endswith("-fit"):
+    if WORKLOADS[entry["workload"]].kind == "fit":
         return None
     return float(entry["context"]["mflop"]) / float(entry["results"][system]["median_ms"])
 

@@ -27,6 +27,7 @@ from codegen.loops import (
     Set,
     Split,
     Store,
+    Transpose,
     Unroll,
     Vector,
     assigned,
@@ -134,6 +135,8 @@ class _Emitter:
                     self._unroll(var, values, body)
                 case Vector():
                     self._vector(stmt)
+                case Transpose():
+                    self._transpose(stmt)
                 case Registers(names, body):
                     self.block(body)
                     for name in names:
@@ -208,8 +211,8 @@ class _Emitter:
                 limit = splat(self.asm, count, "i64", vector.lanes)
                 type = llvm_type("i64", vector.lanes)
                 mask = self.asm.op(f"icmp slt {type} {iota('i64', vector.lanes)}, {limit}")
-        if active is not None and active < vector.lanes:
-            mask = "<" + ", ".join(f"i1 {'true' if i < active else 'false'}" for i in range(vector.lanes)) + ">"
+        if active is not None:
+            mask = _first_lanes(active, vector.lanes)
         self.lanes = Lanes(vector.var, vector.base, vector.lanes, mask, active)
         self.block(vector.body)
         self.lanes = None
@@ -481,6 +484,36 @@ class _Emitter:
             return a or b
         return self.asm.op(f"and <{lanes} x i1> {a}, {b}")
 
+    def _transpose(self, tile: Transpose) -> None:
+        """Loads row by row, exchanges halves of ever smaller size between pairs of rows, stores column by column."""
+        load_index = _placed_at(tile.load.index, tile.row, tile.row_base)
+        store_index = _placed_at(tile.index, tile.column, tile.column_base)
+        dtype = tile.load.dtype
+        type = llvm_type(dtype.value, tile.lanes)
+        rows = ["zeroinitializer"] * tile.lanes
+        self.lanes = Lanes(tile.column, tile.column_base, tile.lanes, _first_lanes(tile.columns, tile.lanes), tile.columns)
+        for i in range(tile.rows):
+            self.static[f"{tile.row}.t"] = i
+            rows[i] = self._load(Load(tile.load.operand, load_index, dtype)).name
+        columns = self._transposed(rows, type)
+        self.lanes = Lanes(tile.row, tile.row_base, tile.lanes, _first_lanes(tile.rows, tile.lanes), tile.rows)
+        for j in range(tile.columns):
+            self.static[f"{tile.column}.t"] = j
+            self._write(self._place(tile.buffer, store_index), llvm_type(dtype.value), columns[j])
+        self.lanes = None
+
+    def _transposed(self, rows: list[str], type: str) -> list[str]:
+        lanes, step = len(rows), 1
+        while step < lanes:
+            low = ", ".join(f"i32 {k if not k & step else lanes + k - step}" for k in range(lanes))
+            high = ", ".join(f"i32 {k + step if not k & step else lanes + k}" for k in range(lanes))
+            for i in range(lanes):
+                if not i & step:
+                    pair = f"shufflevector {type} {rows[i]}, {type} {rows[i + step]}, <{lanes} x i32>"
+                    rows[i], rows[i + step] = self.asm.op(f"{pair} <{low}>"), self.asm.op(f"{pair} <{high}>")
+            step *= 2
+        return rows
+
     # Addresses
 
     def _place(self, number: int, index: tuple[Index, ...]) -> _Place:
@@ -630,6 +663,19 @@ class _Place(NamedTuple):
     base: str
     lanes: int
     is_contiguous: bool = True
+
+
+def _placed_at(index: tuple[Index, ...], axis: str, base: Affine) -> tuple[Index, ...]:
+    """An index with `axis` at base plus the written-out variable `axis.t`."""
+    where = {axis: base + Affine.of(f"{axis}.t")}
+    return tuple(i.substitute(where) if isinstance(i, Affine) else i for i in index)
+
+
+def _first_lanes(active: int, lanes: int) -> str:
+    """The mask of the first `active` lanes, "" for all."""
+    if active >= lanes:
+        return ""
+    return "<" + ", ".join(f"i1 {'true' if i < active else 'false'}" for i in range(lanes)) + ">"
 
 
 def _alignment(memory: str) -> int:

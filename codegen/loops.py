@@ -150,7 +150,27 @@ class Store:
     add: bool = False
 
 
-Stmt: TypeAlias = Loop | Split | Unroll | Vector | Registers | Let | Set | Accumulate | Store
+@dataclass(frozen=True, slots=True)
+class Transpose:
+    """Copies a tile of `rows` x `columns` elements, turned over in registers.
+
+    `load` is contiguous along `column`, the store along `row`; the tile begins at `row_base`, `column_base`. At most
+    `lanes` rows and columns.
+    """
+
+    load: Load
+    buffer: int
+    index: tuple[Affine, ...]
+    row: str
+    column: str
+    row_base: Affine
+    column_base: Affine
+    lanes: int
+    rows: int
+    columns: int
+
+
+Stmt: TypeAlias = Loop | Split | Unroll | Vector | Registers | Let | Set | Accumulate | Store | Transpose
 Block: TypeAlias = tuple[Stmt, ...]
 
 
@@ -183,6 +203,19 @@ def padded_bytes(buffer: Buffer) -> int:
 
 def const(value: int) -> Affine:
     return Affine((), int(value))
+
+
+def as_i64(bound: Bound) -> Expr:
+    """A bound as an expression."""
+    return Position(bound, DType.I64) if isinstance(bound, Affine) else bound
+
+
+def larger(a: Bound, b: Bound) -> Bound:
+    return Apply("max", (as_i64(a), as_i64(b)), DType.I64)
+
+
+def smaller(a: Bound, b: Bound) -> Bound:
+    return Apply("min", (as_i64(a), as_i64(b)), DType.I64)
 
 
 def assigned(block: Iterable[Stmt]) -> Iterator[str]:
@@ -244,6 +277,10 @@ def _format_stmt(stmt: Stmt, kernel: Kernel) -> tuple[str, Block]:
         case Accumulate(reg, combine, value, position, masked):
             at = f" at {show(position)}" if position is not None else ""
             return f"{reg} {combine}= {show(value)}{at}{' (masked)' if masked else ''}", ()
+        case Transpose(load, buffer, index, row, column, row_base, column_base, _, rows, columns):
+            tile = f"{row} in {show(row_base)} + 0..{rows}, {column} in {show(column_base)} + 0..{columns}"
+            target = f"{kernel.buffers[buffer].name}[{', '.join(map(show, index))}]"
+            return f"transpose {tile}: {target} = {show(load)}", ()
         case Store(buffer, index, value, add):
             target = f"{kernel.buffers[buffer].name}[{', '.join(map(show, index))}]"
             return f"{target} {'+=' if add else '='} {show(value)}", ()

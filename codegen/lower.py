@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from codegen.body import Access, Body, Puller
 from codegen.loops import Accumulate, Buffer, Kernel, Let, Loop, Reg, Set, Store, Vector, const
-from codegen.parts import COSTLY, Part, Reduction, coalesce, drop_safe_guards, extent, flat
+from codegen.parts import COSTLY, Blocking, Part, Reduction, coalesce, drop_safe_guards, extent, flat
 from codegen.rows import Stage, row_kernel
-from codegen.schedule import contiguous_store_axis, strides_along, vector_axis
+from codegen.schedule import block_length, contiguous_store_axis, strides_along, vector_axis
 from codegen.target import Target
 from codegen.tile import identity, tile_kernel
 from graphc.ir.graph import Graph
@@ -194,10 +194,26 @@ class _Lowering:
     def _split_or_tile(self, part: Part) -> None:
         split = self._split_axis(part)
         if split is None:
-            return self._tile(part)
+            return self._tile(self._blocked(part))
         first, last = self._split(part, *split)
         self._tile(first)
         self._tile(last)
+
+    def _blocked(self, part: Part) -> Part:
+        """The part with its first reduce axis in blocks, if a tile's operands would not stay in the cache."""
+        merged = coalesce(part, self.body.buffers)
+        length = block_length(merged, self.body.buffers, self.target)
+        if not length:
+            return part
+        shape = tuple(int(a.extent) for a in merged.axes)
+        numbers = tuple(
+            self.body.add_buffer(f"{r.reg.name}.so_far", r.reg.dtype, shape, is_local=False) for r in merged.reductions
+        )
+        axis = merged.reductions[0].axes[0]
+        start = Affine.of(f"{axis.name}.block")
+        until = Apply("min", (Position(start + length, DType.I64), Position(extent(axis), DType.I64)), DType.I64)
+        blocking = Blocking(axis.name, length, numbers)
+        return replace(merged, bounds={axis.name: (start, until)}, blocking=blocking)
 
     def _split_axis(self, part: Part) -> tuple[Axis, int] | None:
         """The reduce axis to share among threads and into how many parts, when the results alone are too few."""

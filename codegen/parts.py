@@ -50,6 +50,18 @@ class Reduction:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocking:
+    """The first reduce axis is walked in blocks of `length`, all tiles of a unit in each: operands stay in the cache.
+
+    Between blocks the accumulators rest in the buffers `accumulators`, one a reduction, indexed by the kept axes.
+    """
+
+    axis: str
+    length: int
+    accumulators: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """See the module. `bounds` overrides start and stop of reduce axes (a partial reduction)."""
 
@@ -58,6 +70,7 @@ class Part:
     lets: tuple[Let, ...]
     stores: tuple[Store, ...]
     bounds: Mapping[str, tuple[Bound, Bound]] = field(default_factory=dict)
+    blocking: Blocking | None = None
 
     @property
     def exprs(self) -> Iterator[Expr]:

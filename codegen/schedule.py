@@ -11,13 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.loops import Buffer, names_in
-from codegen.parts import Part, flat
+from codegen.parts import Part, Reduction, flat
 from codegen.target import Target
 from graphc.ir.nest import Affine, Axis, Load, Position, walk
-from graphc.ir.types import Rows
+from graphc.ir.types import Rows, size_of
 
+LINE = 64  # bytes of a cache line
 LATENCY = 4  # cycles from one fused multiply-add to the next on the same register
+OPERAND = 0.25  # cycles an operand of a step costs beyond its load, on average
 UNROLLED = 16  # reductions of at most so many points are written out
+FOOTPRINT_BYTES = 512 * 1024  # operands of one tile that need more are walked in blocks
+BLOCK_BYTES = 128 * 1024  # of about this size
+BLOCK_POINTS = 96  # but of at least so many reduction steps, to pay for the accumulators' way to memory
 PANEL_BYTES = 256 * 1024  # weights larger than this are walked panel by panel
 
 
@@ -152,6 +157,33 @@ def _register_tile(
     return full, row, rows, vectors
 
 
+def block_length(part: Part, buffers: Sequence[Buffer], target: Target) -> int:
+    """Into blocks of how many points the first reduce axis is cut; 0 when the operands of a tile fit the cache."""
+    if len(part.reductions) != 1 or not part.reductions[0].is_contraction or part.bounds:
+        return 0
+    (reduction,) = part.reductions
+    tiling = choose_tiling(part, buffers, target)
+    first, *inner = reduction.axes
+    points = size_of(tuple(a.extent for a in reduction.axes))
+    footprint = points * sum(_bytes_a_step(load, reduction, tiling, buffers) for load in part.loads)
+    if footprint <= FOOTPRINT_BYTES or not tiling.vector:
+        return 0
+    length = max(BLOCK_BYTES * int(first.extent) // footprint, -(-BLOCK_POINTS // size_of(tuple(a.extent for a in inner))))
+    return length if 2 * length <= int(first.extent) else 0
+
+
+def _bytes_a_step(load: Load, reduction: Reduction, tiling: Tiling, buffers: Sequence[Buffer]) -> int:
+    """Bytes of cache one reduction step of a tile touches through a load, whole lines where steps jump."""
+    buffer = buffers[load.operand]
+    offset = flat(load.index, buffer)
+    rows = tiling.row_segments[0].size if tiling.row and offset.coefficient(tiling.row) else 1
+    if offset.coefficient(reduction.axes[-1].name) == 1:
+        return buffer.dtype.size * rows
+    if offset.coefficient(tiling.vector):
+        return tiling.vector_segments[0].size * buffer.dtype.size
+    return LINE if tiling.row and offset.coefficient(tiling.row) == 1 else LINE * rows
+
+
 def _axis(part: Part, name: str) -> Axis:
     return next(a for a in part.axes if a.name == name)
 
@@ -170,12 +202,13 @@ def _rows_available(reusing: list[Axis], room: int) -> tuple[tuple[str, ...], st
 
 
 def _cost(whole: int, rows: int, extent: int, vectors: int, vectors_in_all: int) -> float:
-    """Cycles of one reduction step over all results: two multiply-adds or two loads a cycle, and never below the latency."""
+    """Cycles of one reduction step over all results: two multiply-adds or two loads a cycle, never below the latency,
+    and a little for every operand, because some come from beyond the first cache."""
     blocks = math.ceil(extent / rows)
     vector_blocks = math.ceil(vectors_in_all / vectors)
     results = whole * (extent / blocks) * (vectors_in_all / vector_blocks)
     operands = whole * (extent / blocks) + vectors_in_all / vector_blocks
-    return blocks * vector_blocks * max(results / 2, operands / 2 + 0.5, LATENCY)
+    return blocks * vector_blocks * (max(results / 2, operands / 2 + 0.5, LATENCY) + OPERAND * operands)
 
 
 def _reuses_vectors(part: Part, axis: str, vector: str, buffers: Sequence[Buffer]) -> bool:

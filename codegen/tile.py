@@ -27,21 +27,32 @@ from codegen.loops import (
     Store,
     Unroll,
     Vector,
+    as_i64,
     const,
+    larger,
+    smaller,
 )
 from codegen.parts import Part, Reduction, chunk, coalesce, coalesce_reductions, drop_safe_guards, extent, span, work
 from codegen.schedule import UNROLLED, Segment, Tiling, choose_tiling, lanes_of, peeled, vector_axis
 from codegen.target import Target
+from codegen.transpose import transpose_kernel, transposed_axes
 from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, rewrite, substitute, walk
 from graphc.ir.types import DType, Rows, size_of
 
+Starts = dict[str, Affine]
+"""For every tiled axis where the tile begins, and under `axis.size` how long it is there."""
+
 UNITS = 64  # parallel axes are added until there are so many units
+BLOCKED_UNITS = 6  # or so many, where the tiles of a unit share a block of operands
 EDGES = 6  # at most so many blocks of a row axis become separate code for their padding
 
 
 def tile_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target) -> Kernel:
     """The kernel of a part whose results are vectorised along a kept axis."""
     part = coalesce(drop_safe_guards(part, buffers), buffers)
+    turned = transposed_axes(part, buffers)
+    if turned:
+        return transpose_kernel(name, part, *turned, buffers, target)
     if not part.reductions and len(part.axes) <= 1 and (not part.axes or vector_axis(part, buffers)):
         return _flat_kernel(name, part, buffers, target)
     tiling = choose_tiling(part, buffers, target)
@@ -101,7 +112,7 @@ class _Tiles:
         is_parallel = chunk(total, operations, nbytes) < total
         split = self._parallel_prefix(levels) if is_parallel else 0
         units = size_of(tuple(level.count for level in levels[:split]))
-        body = self._parallel(levels[:split], lambda: self._serial(levels[split:], {}, levels[:split]))
+        body = self._parallel(levels[:split], lambda: self._unit(levels[:split], levels[split:]))
         order = ", ".join(level.var for level in levels)
         return Kernel(
             self.name,
@@ -128,8 +139,9 @@ class _Tiles:
 
     def _parallel_prefix(self, levels: Sequence[_Level]) -> int:
         product, count = 1, 0
+        enough = BLOCKED_UNITS if self.part.blocking else UNITS
         for level in levels:
-            if product >= UNITS:
+            if product >= enough:
                 break
             product, count = product * level.count, count + 1
         return count
@@ -143,18 +155,32 @@ class _Tiles:
         split = Split("unit", tuple((f"{level.var}.u", level.count) for level in levels), inside())
         return (Loop("unit", begin, end, (split,)),)
 
-    def _serial(self, levels: Sequence[_Level], starts: dict[str, Affine], parallel: Sequence[_Level]) -> Block:
+    def _unit(self, parallel: Sequence[_Level], serial: Sequence[_Level]) -> Block:
+        """All tiles of a unit; with blocking, once to clear the accumulators, once a block, once to finish."""
+        walk_tiles = lambda tile: self._serial(serial, {}, parallel, tile)  # noqa: E731
+        blocking = self.part.blocking
+        if blocking is None:
+            return walk_tiles(self._tile)
+        axis = next(a for a in self.part.reductions[0].axes if a.name == blocking.axis)
+        steps = walk_tiles(self._tile_of_block)
+        return (
+            *walk_tiles(self._tile_cleared),
+            Loop(f"{axis.name}.block", const(0), extent(axis), steps, blocking.length),
+            *walk_tiles(self._tile_finished),
+        )
+
+    def _serial(
+        self, levels: Sequence[_Level], starts: Starts, parallel: Sequence[_Level], tile: Callable[[Starts], Block]
+    ) -> Block:
         """All levels as loops, those in `parallel` restricted to this unit; inside them the tile."""
         if parallel:
             level, unit = parallel[0], Affine.of(f"{parallel[0].var}.u")
-            inside = lambda new: self._serial(levels, starts | new, parallel[1:])  # noqa: E731
-            return self._level(level, inside, unit)
+            return self._level(level, lambda new: self._serial(levels, starts | new, parallel[1:], tile), unit)
         if levels:
-            inside = lambda new: self._serial(levels[1:], starts | new, ())  # noqa: E731
-            return self._level(levels[0], inside, None)
-        return self._tile(starts)
+            return self._level(levels[0], lambda new: self._serial(levels[1:], starts | new, (), tile), None)
+        return tile(starts)
 
-    def _level(self, level: _Level, inside: Callable[[dict[str, Affine]], Block], unit: Affine | None) -> Block:
+    def _level(self, level: _Level, inside: Callable[[Starts], Block], unit: Affine | None) -> Block:
         if not level.segments:
             return self._axis_level(level, inside, unit)
         block: list = []
@@ -162,16 +188,16 @@ class _Tiles:
             block += self._segment(level, segment, inside, unit)
         return tuple(block)
 
-    def _axis_level(self, level: _Level, inside: Callable[[dict[str, Affine]], Block], unit: Affine | None) -> Block:
+    def _axis_level(self, level: _Level, inside: Callable[[Starts], Block], unit: Affine | None) -> Block:
         if unit is None:
             return (Loop(level.var, const(0), extent(level.axis), inside({})),)
         stop: Bound = unit + 1
         if isinstance(level.axis.extent, Rows):
-            stop = _smaller(unit + 1, extent(level.axis))
+            stop = smaller(unit + 1, extent(level.axis))
         return (Loop(level.var, unit, stop, inside({})),)
 
     def _segment(
-        self, level: _Level, segment: Segment, inside: Callable[[dict[str, Affine]], Block], unit: Affine | None
+        self, level: _Level, segment: Segment, inside: Callable[[Starts], Block], unit: Affine | None
     ) -> Block:
         first, last = segment.first, segment.first + segment.count
         is_whole = segment.count == level.count
@@ -179,30 +205,67 @@ class _Tiles:
         block = Affine.of(level.var)
         start = block * segment.size + (segment.start - segment.first * segment.size) if has_rows else segment.begin(block)
         body = inside({f"{level.axis.name}": start, f"{level.axis.name}.size": const(segment.size)})
-        low: Bound = const(first) if unit is None else unit if is_whole else _larger(unit, const(first))
-        high: Bound = const(last) if unit is None else unit + 1 if is_whole else _smaller(unit + 1, const(last))
+        low: Bound = const(first) if unit is None else unit if is_whole else larger(unit, const(first))
+        high: Bound = const(last) if unit is None else unit + 1 if is_whole else smaller(unit + 1, const(last))
         if has_rows:  # blocks that begin beyond the runtime rows have nothing to do
             left = extent(level.axis) - segment.start + (segment.size - 1)
-            beyond = Apply("floor_div", (_i64(left), Const(segment.size, DType.I64)), DType.I64)
-            high = _smaller(high, Apply("add", (beyond, Const(first, DType.I64)), DType.I64))
+            beyond = Apply("floor_div", (as_i64(left), Const(segment.size, DType.I64)), DType.I64)
+            high = smaller(high, Apply("add", (beyond, Const(first, DType.I64)), DType.I64))
         elif unit is None and segment.count == 1:
             return body
         return (Loop(level.var, low, high, body),)
 
     # The tile
 
-    def _tile(self, starts: dict[str, Affine]) -> Block:
+    def _tile(self, starts: Starts) -> Block:
+        """Start at the identity, reduce, store."""
         part = self._variant(starts)
-        init = self._each(starts, lambda index: initial(part.reductions, index))
-        block: list = list(init) if part.reductions else []
+        init = self._each(starts, lambda index: initial(part.reductions, index)) if part.reductions else ()
+        finish = self._each(starts, lambda index: self._finish(part, index))
+        return self._with_registers((*init, *self._reductions(part, starts), *finish), starts)
+
+    def _tile_cleared(self, starts: Starts) -> Block:
+        """The accumulators of the tile at their identity, in memory."""
+        clear = self._each(starts, lambda _: self._saved(lambda r: identity(r.combine, r.reg.dtype)))
+        return self._placed(clear, starts)
+
+    def _tile_of_block(self, starts: Starts) -> Block:
+        """One block of the reduction on top of what the accumulators hold."""
+        part = self._variant(starts)
+        resume = self._each(starts, self._resumed)
+        save = self._each(starts, lambda index: self._saved(lambda r: replace(r.reg, index=index)))
+        return self._with_registers((*resume, *self._reductions(part, starts), *save), starts)
+
+    def _tile_finished(self, starts: Starts) -> Block:
+        """The stores, from accumulators in memory."""
+        resume = self._each(starts, self._resumed)
+        finish = self._each(starts, lambda index: self._finish(self.part, index))
+        return self._with_registers((*resume, *finish), starts)
+
+    def _resumed(self, index: tuple[Affine, ...]) -> Block:
+        assert self.part.blocking
+        where = tuple(map(Affine.of, self.axes))
+        numbers = zip(self.part.reductions, self.part.blocking.accumulators, strict=True)
+        return tuple(Set(replace(r.reg, index=index), Load(n, where, r.reg.dtype)) for r, n in numbers)
+
+    def _saved(self, value: Callable[[Reduction], Expr]) -> Block:
+        assert self.part.blocking
+        where = tuple(map(Affine.of, self.axes))
+        numbers = zip(self.part.reductions, self.part.blocking.accumulators, strict=True)
+        return tuple(Store(n, where, value(r)) for r, n in numbers)
+
+    def _reductions(self, part: Part, starts: Starts) -> Block:
+        block: list = []
         for reductions in _grouped(part.reductions):
             block += self._reduce(part, reductions, list(reductions[0].axes), starts)
-        block += self._each(starts, lambda index: self._finish(part, index))
-        placed = self._placed(tuple(block), starts)
-        names = sorted(self.registers | {f"{r.reg.name}.at" for r in part.reductions if r.position is not None})
+        return tuple(block)
+
+    def _with_registers(self, block: Block, starts: Starts) -> Block:
+        placed = self._placed(block, starts)
+        names = sorted(self.registers | {f"{r.reg.name}.at" for r in self.part.reductions if r.position is not None})
         return (Registers(tuple(names), placed),) if names else placed
 
-    def _variant(self, starts: dict[str, Affine]) -> Part:
+    def _variant(self, starts: Starts) -> Part:
         """The part with guards dropped that this block of rows cannot need, and its reductions coalesced."""
         row = self.tiling.row
         start = starts.get(row)
@@ -217,7 +280,7 @@ class _Tiles:
         part = drop_safe_guards(self.part, self.buffers, known)
         return coalesce_reductions(part, self.buffers)
 
-    def _placed(self, block: Block, starts: dict[str, Affine]) -> Block:
+    def _placed(self, block: Block, starts: Starts) -> Block:
         """Row indices in terms of the block's start and the unrolled variable."""
         row = self.tiling.row
         if not row:
@@ -225,7 +288,7 @@ class _Tiles:
         where = {row: starts[row] + Affine.of(f"{row}.i")}
         return tuple(_substitute(stmt, where) for stmt in block)
 
-    def _each(self, starts: dict[str, Affine], make: Callable[[tuple[Affine, ...]], Block]) -> Block:
+    def _each(self, starts: Starts, make: Callable[[tuple[Affine, ...]], Block]) -> Block:
         """The statements for every result of the tile; `make` is given the register index."""
         t = self.tiling
         rows = [*t.full, *([f"{t.row}.i"] if t.row else [])]
@@ -237,7 +300,7 @@ class _Tiles:
             block = (Unroll(axis, tuple(range(int(self.axes[axis].extent))), block),)
         return block
 
-    def _lanes(self, starts: dict[str, Affine], index: tuple[Affine, ...], make: Callable[[tuple[Affine, ...]], Block]) -> Block:
+    def _lanes(self, starts: Starts, index: tuple[Affine, ...], make: Callable[[tuple[Affine, ...]], Block]) -> Block:
         t = self.tiling
         if not t.vector:
             return make(index)
@@ -261,7 +324,7 @@ class _Tiles:
 
     # Reductions
 
-    def _reduce(self, part: Part, reductions: Sequence[Reduction], axes: list[Axis], starts: dict[str, Affine]) -> Block:
+    def _reduce(self, part: Part, reductions: Sequence[Reduction], axes: list[Axis], starts: Starts) -> Block:
         """The loops over the reduce axes, outermost first, around the accumulations."""
         if not axes:
             return self._each(starts, lambda index: accumulations(reductions, index))
@@ -275,7 +338,7 @@ class _Tiles:
             reductions = [reduction]
         return (Loop(axis.name, start, stop, self._reduce(part, reductions, axes[1:], starts)),)
 
-    def _written_out(self, axis: Axis, reductions: Sequence[Reduction], starts: dict[str, Affine]) -> bool:
+    def _written_out(self, axis: Axis, reductions: Sequence[Reduction], starts: Starts) -> bool:
         if isinstance(axis.extent, Rows) or axis.name in self.part.bounds:
             return False
         points = size_of(tuple(a.extent for a in reductions[0].axes))
@@ -340,18 +403,6 @@ class _Tiles:
 
 def _blocks(segments: Sequence[Segment]) -> int:
     return sum(s.count for s in segments)
-
-
-def _i64(bound: Bound) -> Expr:
-    return Position(bound, DType.I64) if isinstance(bound, Affine) else bound
-
-
-def _larger(a: Bound, b: Bound) -> Bound:
-    return Apply("max", (_i64(a), _i64(b)), DType.I64)
-
-
-def _smaller(a: Bound, b: Bound) -> Bound:
-    return Apply("min", (_i64(a), _i64(b)), DType.I64)
 
 
 IDENTITY = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf"), "argmax": float("-inf"), "argmin": float("inf")}
@@ -426,7 +477,7 @@ def _inside(index: Affine, axis: str, dim: int, start: Bound, stop: Bound) -> tu
         low, high = _ceil_div(rest * -1, c), _ceil_div(rest * -1 + dim, c)
     else:
         low, high = _ceil_div(rest - (dim - 1), -c), _ceil_div(rest + 1, -c)
-    return _larger(start, low), _smaller(stop, high)
+    return larger(start, low), smaller(stop, high)
 
 
 def _ceil_div(value: Affine, divisor: int) -> Bound:
@@ -434,7 +485,7 @@ def _ceil_div(value: Affine, divisor: int) -> Bound:
         return value
     if not value.terms:
         return const(-(-value.constant // divisor))
-    return Apply("floor_div", (_i64(value + (divisor - 1)), Const(divisor, DType.I64)), DType.I64)
+    return Apply("floor_div", (as_i64(value + (divisor - 1)), Const(divisor, DType.I64)), DType.I64)
 
 
 def _with_positions(expr: Expr, reductions: Sequence[Reduction]) -> Expr:
@@ -451,7 +502,7 @@ def _at(names: frozenset[str]) -> frozenset[str]:
     return frozenset(f"{name}.at" for name in names)
 
 
-def _substitute(stmt: object, where: dict[str, Affine]):  # type: ignore[no-untyped-def]
+def _substitute(stmt: object, where: Starts):  # type: ignore[no-untyped-def]
     """A statement with variables replaced in every expression and index."""
     inside = lambda block: tuple(_substitute(s, where) for s in block)  # noqa: E731
     match stmt:
@@ -469,5 +520,5 @@ def _substitute(stmt: object, where: dict[str, Affine]):  # type: ignore[no-unty
     raise AssertionError(stmt)
 
 
-def _bound(bound: Bound, where: dict[str, Affine]) -> Bound:
+def _bound(bound: Bound, where: Starts) -> Bound:
     return bound.substitute(where) if isinstance(bound, Affine) else substitute(bound, where)

@@ -56,6 +56,14 @@ class Dag:
                     back[other].add(a)
             neighbours[b] = set()
 
+    def detach(self, node: int) -> None:
+        """Removes all edges of a node that is no longer needed."""
+        for other in self.after[node]:
+            self.before[other].discard(node)
+        for other in self.before[node]:
+            self.after[other].discard(node)
+        self.after[node], self.before[node] = set(), set()
+
     def _in_order(self, a: int, b: int) -> tuple[int, int]:
         return (a, b) if self.place[a] < self.place[b] else (b, a)
 

@@ -69,6 +69,7 @@ class Facts:
     node: Node
     position: int
     kind: Kind
+    outputs: tuple[Value, ...]
     free: bool = False
     reads: tuple[Read, ...] = ()
     flops: float = 0.0
@@ -108,7 +109,7 @@ class FactsOf:
     def _facts(self, node: Node, position: int) -> Facts:
         if (kind := _kind_without_nest(node)) is not None:
             reads = tuple(Read(value, Relation.OTHER) for value in dict.fromkeys(node.inputs))
-            return Facts(node, position, kind, reads=reads, full=node.types[0].shape)
+            return Facts(node, position, kind, node.outputs, reads=reads, full=node.types[0].shape)
         nests = self.nests(node)
         kind = _kind(node, nests)
         full, reduced = _space(nests[0]) if kind is Kind.REDUCTION else (node.types[0].shape, ())
@@ -116,6 +117,7 @@ class FactsOf:
             node,
             position,
             kind,
+            node.outputs,
             free=kind is Kind.MAP and isinstance(node.op, View | Source),
             reads=tuple(dict.fromkeys(read for nest in nests for read in self._reads(node, nest, kind))),
             flops=max(flops_of(nest) for nest in nests),

@@ -29,11 +29,12 @@ def fuse(graph: Graph) -> Graph:
     for every kernel, and for every operand that stays in memory between two kernels with the reason. Nodes that no
     result needs are left out. The same graph when nothing is left to fuse.
     """
-    if not any(facts.kind.is_computed for facts in FactsOf(graph).by_node.values()):
-        return graph
-    graph = own_results(graph)
     facts = FactsOf(graph)
-    groups = Groups(graph, facts)
+    if not any(f.kind.is_computed for f in facts.by_node.values()):
+        return graph
+    owned = own_results(graph)
+    facts = facts if owned is graph else FactsOf(owned)
+    groups = Groups(owned, facts)
     join_producers(groups)
     recompute_cheap(groups)
     join_siblings(groups)
@@ -50,11 +51,9 @@ def join_producers(groups: Groups) -> None:
 
 def _join_producers(groups: Groups, facts: Facts) -> bool:
     """One node with its operands: anchors first (an epilogue is free), the last one of several, then reductions, maps."""
-    rank = {Kind.REDUCTION: 1, Kind.MAP: 2}
-    producers = {r.value.node: groups.plan_kind(r.value) for r in facts.reads if groups.group_of(r.value) is not None}
-    order = sorted(producers, key=lambda node: (rank.get(producers[node], 0), -groups.dag.place[groups.home[node]]))
+    producers = dict.fromkeys(r.value.node for r in facts.reads if groups.group_of(r.value) is not None)
     merged = False
-    for node in order:
+    for node in sorted(producers, key=groups.preference) if len(producers) > 1 else producers:
         mine, other = groups.home[facts.node], groups.home[node]
         if mine not in groups.held[node] and facts in groups.members[mine]:
             merged |= groups.merge(other, mine) is not None
@@ -67,12 +66,12 @@ def recompute_cheap(groups: Groups) -> None:
     From the last node to the first, so that a chain of cheap maps is taken back step by step to what is stored anyway.
     """
     for facts in reversed(groups.nodes):
-        if facts.kind is Kind.MAP and not facts.free and facts.node.outputs[0] not in groups.wanted:
+        if facts.kind is Kind.MAP and not facts.free and facts.outputs[0] not in groups.wanted:
             _recompute(groups, facts)
 
 
 def _recompute(groups: Groups, facts: Facts) -> None:
-    home, value = groups.home[facts.node], facts.node.outputs[0]
+    home, value = groups.home[facts.node], facts.outputs[0]
     if value not in groups.plan(home).outputs:
         return
     chain = _chain(groups, facts)
@@ -88,6 +87,8 @@ def _recompute(groups: Groups, facts: Facts) -> None:
     if any(isinstance(p, Refusal) for p in plans) or sum(p.seconds for p in plans if isinstance(p, Plan)) >= before:
         for group, members in undo.items():
             groups.replace_members(group, members)
+    elif not groups.members[home]:
+        groups.dag.detach(home)
 
 
 def _chain(groups: Groups, facts: Facts) -> list[Facts]:

@@ -10,7 +10,7 @@ from graphc.ir.op import Node, Value
 from passes.acyclic import Dag
 from passes.cost import RATE, kernel_seconds
 from passes.facts import Facts, FactsOf, Kind, Relation, root
-from passes.laws import POINTERS, SIZE, Form, Refusal, ancestors, evaluations, form_of
+from passes.laws import POINTERS, SIZE, Form, Refusal, ancestors, clash, evaluations, form_of
 
 FIXED = {
     Kind.ALIAS: Refusal("alias", "a reshape has no kernel: it is its operand's memory under another shape"),
@@ -22,13 +22,14 @@ HAZARD = Refusal("hazard", "the kernel would overwrite a state in place that it 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a set of nodes is as one kernel."""
+    """What a set of nodes is as one kernel; `main` is its anchor or first reduction."""
 
     members: tuple[Facts, ...]
     outputs: tuple[Value, ...]
     form: Form
     seconds: float
     nbytes: int
+    main: Facts | None
 
 
 class Groups:
@@ -45,7 +46,7 @@ class Groups:
         found = [facts.by_node[node] for node in graph.nodes if node in live]
         self.wanted = set(graph.results)
         self.wanted |= {r.value for f in found if not f.kind.is_computed for r in f.reads}
-        self.nodes = [f for f in found if not f.free or f.node.outputs[0] in self.wanted]
+        self.nodes = [f for f in found if not f.free or f.outputs[0] in self.wanted]
         self.home: dict[Node, int] = {f.node: i for i, f in enumerate(self.nodes)}
         self.held: dict[Node, set[int]] = {f.node: {i} for i, f in enumerate(self.nodes)}
         self.members: dict[int, tuple[Facts, ...]] = {i: (f,) for i, f in enumerate(self.nodes)}
@@ -57,6 +58,7 @@ class Groups:
         self.updated: dict[Node, list[Value]] = {}
         self.updater: dict[Value, Node] = {}
         self._plans: dict[int, Plan | Refusal] = {}
+        self._refused: dict[tuple[int, int], tuple[tuple[tuple[Facts, ...], tuple[Facts, ...]], Refusal]] = {}
         self._add_edges()
 
     def _add_edges(self) -> None:
@@ -65,25 +67,25 @@ class Groups:
                 if read.value.node in self.home:
                     self.dag.add_edge(self.home[read.value.node], self.home[facts.node])
         checks = [self.home[n] for c in self.graph.checks if (n := root(c.value).node) in self.home]
+        memory_readers: dict[Value, list[int]] = {}
+        for value, readers in self.readers.items():
+            memory_readers.setdefault(root(value), []).extend(self.home[f.node] for f in readers if f.kind.is_computed)
         for state, new in self.graph.updates:
             updater = root(new).node
             self.updated.setdefault(updater, []).append(state)
             self.updater[state] = updater
-            for earlier in [*self.readers_of_memory(state), *checks]:
+            for earlier in (*memory_readers.get(state, ()), *checks):
                 self.dag.add_edge(earlier, self.home[updater])  # refused where the update cannot be in place anyway
-
-    def readers_of_memory(self, state: Value) -> list[int]:
-        """The groups that read a state's array, also under another shape."""
-        values = [value for value in self.readers if root(value) == state]
-        return [g for v in values for f in self.readers[v] if f.kind is not Kind.ALIAS for g in self.held[f.node]]
 
     def group_of(self, value: Value) -> int | None:
         return self.home.get(value.node)
 
-    def plan_kind(self, value: Value) -> Kind:
-        """The kind of the main node of the group that computes a value."""
-        kinds = {f.kind for f in self.members[self.home[value.node]]}
-        return next((k for k in kinds if k.is_anchor), Kind.REDUCTION if Kind.REDUCTION in kinds else Kind.MAP)
+    def preference(self, node: Node) -> tuple[int, int]:
+        """Sorts the groups a node may join by the node they come from: anchors first, the last one of several."""
+        group = self.home[node]
+        kinds = [f.kind for f in self.members[group]]
+        rank = 0 if any(k.is_anchor for k in kinds) else 1 if Kind.REDUCTION in kinds else 2
+        return rank, -self.dag.place[group]
 
     def operands(self, group: int) -> set[Value]:
         """The values that a group reads from memory."""
@@ -107,33 +109,37 @@ class Groups:
             self._plans[group] = self.plan_of(self.members[group], {group})
         return self._plans[group]
 
-    def plan_of(self, members: Sequence[Facts], groups: set[int]) -> Plan | Refusal:
+    def plan_of(self, members: tuple[Facts, ...], groups: set[int]) -> Plan | Refusal:
         """What these nodes would be if they were the members of the groups."""
-        outputs = tuple(v for f in members for v in f.node.outputs if self._is_output(v, groups))
         inside = {f.node for f in members}
-        operands = {r.value for f in members for r in f.reads if r.value.node not in inside}
-        if len(operands) + len(outputs) > POINTERS and len(members) > 1:
+        outputs = tuple(v for f in members for v in f.outputs if self._is_output(v, groups))
+        asked = _elements_asked(members, inside)
+        if len(asked) + len(outputs) > POINTERS and len(members) > 1:
             return SIZE
         form = form_of(members, outputs)
         if isinstance(form, Refusal):
             return form
-        if self._overwrites_early(members, form):
+        if not inside.isdisjoint(self.updated) and self._overwrites_early(members, form):
             return HAZARD
-        nbytes = sum(v.type.nbytes for v in outputs) + _bytes_read(members, operands)
-        return Plan(tuple(members), outputs, form, _seconds(members, outputs, form, nbytes), nbytes)
+        nbytes = sum(min(v.type.size, points) * v.dtype.size for v, points in asked.items())
+        nbytes += sum(v.type.nbytes for v in outputs)
+        main = next((f for f in members if f.kind is not Kind.MAP), None)
+        return Plan(members, outputs, form, _seconds(members, outputs, form, nbytes), nbytes, main)
 
     def _is_output(self, value: Value, groups: set[int]) -> bool:
         """Whether a value that these groups hold must be stored by them."""
         if self.home[value.node] not in groups:
             return False
+        if value in self.wanted:
+            return True
         holders = self.held[value.node] | groups
-        return value in self.wanted or any(not self.held[r.node] <= holders for r in self.readers.get(value, ()))
+        return any(not self.held[r.node] <= holders for r in self.readers.get(value, ()))
 
     def _overwrites_early(self, members: Sequence[Facts], form: Form) -> bool:
         """Whether an update made here in place would hit a state that is read here at other elements."""
-        states = {state for f in members for state in self.updated.get(f.node, ())}
-        if not states or len(members) == 1:
+        if len(members) == 1:
             return False
+        states = {state for f in members for state in self.updated.get(f.node, ())}
         early = ancestors(members, {f.node for f in members if f.kind is not Kind.MAP})
         return any(
             f.kind is not Kind.MAP or f.node in early or form is Form.ROW or read.relation is not Relation.SAME
@@ -144,19 +150,33 @@ class Groups:
 
     def union(self, a: int, b: int) -> Plan | Refusal:
         """What both groups would be as one kernel, or why they cannot or should not be."""
+        of = self.members[a], self.members[b]
+        known, refusal = self._refused.get((a, b), (None, None))
+        if refusal is not None and known == of:
+            return refusal
+        plan = self._union(a, b)
+        if isinstance(plan, Refusal):
+            self._refused[a, b] = of, plan
+        return plan
+
+    def _union(self, a: int, b: int) -> Plan | Refusal:
         for group in (a, b):
             if self.is_fixed(group):
                 return FIXED[self.members[group][0].kind]
-        plan = self.plan_of(_merged(self.members[a], self.members[b]), {a, b})
+        mine, other = self.plan(a), self.plan(b)
+        plan = clash(mine.main, other.main) or self.plan_of(_merged(mine.members, other.members), {a, b})
         if isinstance(plan, Refusal):
             return plan
         if (between := self.dag.detour(a, b)) is not None:
-            name = self.members[between][0].node.names[0]
-            return Refusal("cycle", f"%{name} lies between: it needs one and is needed by the other")
-        apart = self.plan(a).seconds + self.plan(b).seconds
+            return Refusal("cycle", f"{self._name(between)} lies between: it needs one and is needed by the other")
+        apart = mine.seconds + other.seconds
         if plan.seconds > apart:
             return Refusal("cost", f"apart {apart * 1e6:.1f} us, as one kernel {plan.seconds * 1e6:.1f} us (estimated)")
         return plan
+
+    def _name(self, group: int) -> str:
+        stored = () if self.is_fixed(group) else self.plan(group).outputs
+        return f"%{(*stored, *self.members[group][0].outputs)[0].name}"
 
     def refusal(self, a: int, b: int) -> Refusal:
         """Why two groups are not one."""
@@ -187,6 +207,7 @@ class Groups:
             self.held[facts.node].add(group)
         self.members[group] = new
         self._plans.pop(group, None)
+        self._refused.clear()  # other groups may have to store less now
         for value in self.operands(group):
             if value.node in self.home:
                 self.dag.add_edge(self.home[value.node], group)
@@ -196,7 +217,7 @@ class Groups:
     def drop_unused(self, group: int) -> None:
         """Keeps the members that the group's results need."""
         members = self.members[group]
-        needed = {f.node for f in members if any(self._is_output(v, {group}) for v in f.node.outputs)}
+        needed = {f.node for f in members if any(self._is_output(v, {group}) for v in f.outputs)}
         needed |= ancestors(members, needed)
         self.replace_members(group, [f for f in members if f.node in needed])
 
@@ -214,14 +235,14 @@ def _merged(a: Sequence[Facts], b: Sequence[Facts]) -> tuple[Facts, ...]:
     return tuple(both[position] for position in sorted(both))
 
 
-def _bytes_read(members: Sequence[Facts], operands: set[Value]) -> int:
-    """Every operand once, but no more than is asked for."""
-    asked = dict.fromkeys(operands, 0)
+def _elements_asked(members: Sequence[Facts], inside: set[Node]) -> dict[Value, int]:
+    """The operands of a kernel, and of each the most elements that one member asks for."""
+    asked: dict[Value, int] = {}
     for facts in members:
         for read in facts.reads:
-            if read.value in asked:
-                asked[read.value] = max(asked[read.value], facts.points * read.value.dtype.size)
-    return sum(min(value.type.nbytes, nbytes) for value, nbytes in asked.items())
+            if read.value.node not in inside and asked.get(read.value, 0) <= facts.points:
+                asked[read.value] = facts.points
+    return asked
 
 
 def _seconds(members: Sequence[Facts], outputs: Sequence[Value], form: Form, nbytes: int) -> float:

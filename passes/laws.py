@@ -61,19 +61,26 @@ Members = Sequence[Facts]
 
 def form_of(members: Members, outputs: Collection[Value]) -> Form | Refusal:
     """The form of a body of these nodes (in graph order, free nodes left out) with these results."""
-    anchors = [f for f in members if f.kind.is_anchor]
-    reductions = [f for f in members if f.kind is Kind.REDUCTION]
     if len(members) > LIMIT:
         return SIZE
-    if len(anchors) > 1:
+    main = [f for f in members if f.kind is not Kind.MAP]
+    for facts in main[1:]:
+        if problem := clash(main[0], facts):
+            return problem
+    if not main:
+        return Form.MAP if len({value.shape for value in outputs}) <= 1 else SPACES
+    return _reduction(members, outputs, main) if main[0].kind is Kind.REDUCTION else _anchor(members, outputs, main[0])
+
+
+def clash(a: Facts | None, b: Facts | None) -> Refusal | None:
+    """Why two nodes that are no maps are never in one kernel."""
+    if a is None or b is None:
+        return None
+    if a.kind is not Kind.REDUCTION and b.kind is not Kind.REDUCTION:
         return ANCHORS
-    if anchors and reductions:
+    if a.kind is not Kind.REDUCTION or b.kind is not Kind.REDUCTION:
         return MIXED
-    if anchors:
-        return _anchor(members, outputs, anchors[0])
-    if reductions:
-        return _reduction(members, outputs, reductions)
-    return Form.MAP if len({value.shape for value in outputs}) <= 1 else SPACES
+    return REDUCTIONS if (a.full, a.reduced) != (b.full, b.reduced) else None
 
 
 def dependents(members: Members, seeds: Collection[Node]) -> set[Node]:
@@ -131,13 +138,10 @@ def _follows(facts: Facts, anchor: Facts) -> Refusal | None:
 
 
 def _reduction(members: Members, outputs: Collection[Value], reductions: Members) -> Form | Refusal:
-    first = reductions[0]
-    if any((f.full, f.reduced) != (first.full, first.reduced) for f in reductions):
-        return REDUCTIONS
     column = _column(members, outputs, reductions)
-    if isinstance(column, Form) or not _is_row(first):
+    if isinstance(column, Form) or not _is_row(reductions[0]):
         return column
-    return _row(members, first)
+    return _row(members, reductions[0])
 
 
 def _is_row(facts: Facts) -> bool:

@@ -19,7 +19,7 @@ def drop_unit_axes(graph: Graph) -> Graph:
     """Moves axes of length 1 behind elementwise nodes, reductions and reshapes, as broadcasts.
 
     `log(sum(x, keepdims=True))` becomes a broadcast of `log(sum(x))`: the values of a row are then values of one space,
-    and no reshape stands between them. Only where no operand must be reshaped for it.
+    and no reshape stands between them. Only where no operand must be reshaped for it. The same graph when nothing moves.
     """
     return rewrite(graph, _rule)
 

@@ -42,7 +42,7 @@ def test_gradients_equal_central_differences(net: Callable[[], Graph], rng: np.r
     results = results_of(joint, arrays)[len(graph.outputs) : len(joint.outputs)]
     for value, gradient in zip(wrt, results, strict=True):
         direction = rng.standard_normal(gradient.shape)
-        wanted = directional(graph, arrays, graph.inputs.index(value), direction)
+        wanted = directional(graph, arrays, graph.inputs.index(value), np.asarray(direction))
         assert np.sum(gradient * direction) == pytest.approx(wanted, rel=1e-6, abs=1e-8), value
 
 

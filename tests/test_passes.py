@@ -157,7 +157,9 @@ def test_dump_numbers_graphs_and_lists_passes(tmp_path: Path) -> None:
     after = run_passes(graph, [dce], dump=tmp_path)
     files = [path.name for path in sorted(tmp_path.glob("*.graph"))]
     assert files == ["00-input.graph", "01-canonicalize.graph", "02-input.graph", "03-dce.graph"]
-    assert structural_key(read_graph(tmp_path / files[3], REGISTRY), interface=True) == structural_key(after, interface=True)
+    assert structural_key(read_graph(tmp_path / files[3], REGISTRY), interface=True) == structural_key(
+        after, interface=True
+    )
     lines = (tmp_path / "index.txt").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["01-canonicalize", "--", "speaks:", "03-dce"]
     assert lines[1].endswith("unchanged") and lines[2].endswith("%0 (layer hidden): left as it is")
@@ -212,7 +214,8 @@ def random_graph(pick: random.Random) -> Graph:
                 values.append(pick.choice([fn.neg, fn.square, fn.tanh, fn.abs, fn.stop_gradient])(b, x))
             case 5:
                 op = pick.choice([fn.add, fn.sub, fn.mul, fn.maximum, fn.div])
-                values.append(op(b, x, pick.choice([x, *[v for v in values if v.shape == x.shape], 0.0, 1.0, 0.5, -1.0])))
+                others: list[fn.Operand] = [v for v in values if v.shape == x.shape]
+                values.append(op(b, x, pick.choice([*others, 0.0, 1.0, 0.5, -1.0])))
             case 6:
                 rank = x.type.rank
                 if rank and not x.type.has_rows:

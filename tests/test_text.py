@@ -59,7 +59,9 @@ def test_printed_form() -> None:
         y = fn.mul(b, x, 0.1)
     z = fn.reshape(b, y, (-1,))
     graph = b.build((y, z), ("scaled", "flat out"))
-    assert print_graph(graph) == """\
+    assert (
+        print_graph(graph)
+        == """\
 graph @"small net" (n = 4) {
   input %x : f32[n,3]
   %0 = constant() {array=0.1} : f32[] loc("dense", backward)
@@ -69,9 +71,12 @@ graph @"small net" (n = 4) {
   return %2 as scaled, %3 as "flat out"
 }
 """
+    )
 
 
-@pytest.mark.parametrize("name", ["x", "0", "a/b-c.d", "dense 1/kernel", "", '"', "%x", "n", "\u00e9\u4e2d", "\ud800", "\n", "return"])
+@pytest.mark.parametrize(
+    "name", ["x", "0", "a/b-c.d", "dense 1/kernel", "", '"', "%x", "n", "\u00e9\u4e2d", "\ud800", "\n", "return"]
+)
 def test_any_name_round_trips(name: str) -> None:
     b = Builder(name)
     with b.at(Loc(name or "layer", name, "update")):
@@ -135,7 +140,7 @@ def test_files_hold_version_and_constants(tmp_path: Path) -> None:
     write_graph(tmp_path / "g.graph", graph)
     assert (tmp_path / "g.graph").read_text().startswith("graphc 1\ngraph @graph {\n")
     assert structural_key(read_graph(tmp_path / "g.graph", REGISTRY)) == structural_key(graph)
-    np.savez(tmp_path / "g.npz", **{name: array + 1 for name in large_constants(graph)})
+    np.savez(tmp_path / "g.npz", **{name: array + 1 for name in large_constants(graph)})  # type: ignore[arg-type]
     with pytest.raises(ParseError, match="has other content than its name says"):
         read_graph(tmp_path / "g.graph", REGISTRY)
 

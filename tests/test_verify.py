@@ -56,7 +56,9 @@ def other_dim(pick: random.Random, graph: Graph) -> Graph:
         return other_dtype(pick, graph)
     d = pick.randrange(first.rank)
     dim = pick.choice([int(first.shape[d]) + 1, Rows(11), Rows(2, 3)])
-    return with_node(graph, at, replace(node, types=(first.with_shape((*first.shape[:d], dim, *first.shape[d + 1 :])), *rest)))
+    return with_node(
+        graph, at, replace(node, types=(first.with_shape((*first.shape[:d], dim, *first.shape[d + 1 :])), *rest))
+    )
 
 
 def lost_rows(pick: random.Random, graph: Graph) -> Graph:
@@ -101,8 +103,8 @@ def other_index(pick: random.Random, graph: Graph) -> Graph:
 
 def used_before(pick: random.Random, graph: Graph) -> Graph:
     """Two nodes, of which one reads the other, change places."""
-    pairs = [(i, j) for j, n in enumerate(graph.nodes) for i in range(j) if any(v.node is graph.nodes[i] for v in n.inputs)]
-    i, j = pick.choice(pairs)
+    j, node = pick.choice([(j, n) for j, n in enumerate(graph.nodes) if any(v.node in graph.nodes for v in n.inputs)])
+    i = graph.nodes.index(next(v.node for v in node.inputs if v.node in graph.nodes))
     nodes = list(graph.nodes)
     nodes[i], nodes[j] = nodes[j], nodes[i]
     return replace(graph, nodes=tuple(nodes))
@@ -154,13 +156,15 @@ def wrong_input(pick: random.Random, graph: Graph) -> Graph:
 
 
 def wrong_names(pick: random.Random, graph: Graph) -> Graph:
-    return replace(graph, output_names=pick.choice([("a",) * (len(graph.outputs) + 1), (graph.name,) * (len(graph.outputs) + 1)]))
+    return replace(graph, output_names=("name",) * (len(graph.outputs) + pick.randint(1, 3)))
 
 
 def wrong_attribute(pick: random.Random, graph: Graph) -> Graph:
     """A dimension or axis of an op's attribute is one more."""
-    at, node = pick.choice([(i, n) for i, n in enumerate(graph.nodes) if getattr(n.op, "shape", ()) or getattr(n.op, "axes", ())])
-    name = pick.choice([f for f in ("shape", "axes") if getattr(node.op, f, ())])
+    names = ("shape", "axes")
+    fields = [(i, name) for i, node in enumerate(graph.nodes) for name in names if getattr(node.op, name, ())]
+    at, name = pick.choice(fields)
+    node = graph.nodes[at]
     values = getattr(node.op, name)
     i = pick.randrange(len(values))
     op = replace(node.op, **{name: (*values[:i], int(values[i]) + 1, *values[i + 1 :])})  # type: ignore[type-var]

@@ -100,21 +100,21 @@ def read_npz(path: Path, names: Sequence[str], *, pickled: bool = False) -> list
     pickled: unpickle object arrays; only for a file that `is_published`.
     """
     try:
-        with np.load(path, allow_pickle=pickled) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=pickled) as archive:
             missing = [name for name in names if name not in archive]
             if missing:
                 raise ValueError(f"wanted arrays {', '.join(names)}, got {', '.join(archive.files)}")
             return [archive[name] for name in names]
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not a data set file that can be read: {error}") from error
 
 
 def npz_names(path: Path) -> list[str]:
     """The names of the arrays in an npz file. Raises ValueError if it is not one."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return list(archive.files)
-    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as error:
+    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not an npz file that can be read: {error}") from error
 
 

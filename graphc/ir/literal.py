@@ -52,8 +52,8 @@ def read_attributes(scan: Scanner, op: type[Op], batch: int | None) -> dict[str,
             scan.expect(",")
         at, name = scan.match(WORD, "an attribute's name")
         if name not in kinds or name in found:
-            known = ", ".join(kinds) or "none"
-            raise scan.error(f"{op.mnemonic} has {'no' if name not in kinds else 'one'} attribute {name}; it has: {known}", at)
+            count, known = "no" if name not in kinds else "one", ", ".join(kinds) or "none"
+            raise scan.error(f"{op.mnemonic} has {count} attribute {name}; it has: {known}", at)
         scan.expect("=")
         found[name] = _read_field(scan, name, kinds[name], batch)
     return found

@@ -300,9 +300,11 @@ class _Assembly:
         with _blame(self.scan, at):
             inferred = op.infer(*(value.type for value in inputs))
         if inferred != record.types:
-            raise self.scan.error(f"{op.mnemonic} gives {_types_text(inferred)}, the text says {_types_text(record.types)}", at)
+            gives, says = _types_text(inferred), _types_text(record.types)
+            raise self.scan.error(f"{op.mnemonic} gives {gives}, the text says {says}", at)
         if len(inferred) != len(record.results):
-            raise self.scan.error(f"{op.mnemonic} has {len(inferred)} results, the text names {len(record.results)}", at)
+            count = f"{op.mnemonic} has {len(inferred)} results"
+            raise self.scan.error(f"{count}, the text names {len(record.results)}", at)
         node = Node(op, inputs, inferred, tuple(name.text for name in record.results), record.loc)
         for name, value in zip(record.results, node.outputs, strict=True):
             self._define(name, value)

@@ -46,7 +46,7 @@ def print_graph(graph: Graph, comments: Mapping[Node, str] = NO_COMMENTS) -> str
 
 def write_graph(path: Path, graph: Graph, comments: Mapping[Node, str] = NO_COMMENTS) -> None:
     """Writes the text with its format version, and its large constants to the `.npz` beside it if it has any."""
-    path.write_text(f"graphc {FORMAT_VERSION}\n{print_graph(graph, comments)}")
+    path.write_text(f"graphc {FORMAT_VERSION}\n{print_graph(graph, comments)}", encoding="utf-8")
     if constants := large_constants(graph):
         with constants_path(path).open("wb") as file:
             np.savez(file, **constants)  # type: ignore[arg-type]

@@ -78,7 +78,8 @@ class _Verifier:
         try:
             inferred = node.op.infer(*(value.type for value in node.inputs))
         except (ShapeError, TypeError, ValueError, IndexError) as error:
-            raise VerifyError(f"does not take its operands ({_list(v.type for v in node.inputs)}): {error}", node) from None
+            operands = _list(value.type for value in node.inputs)
+            raise VerifyError(f"does not take its operands ({operands}): {error}", node) from None
         if inferred != node.types:
             raise VerifyError(f"has the types {_list(node.types)}, its op gives {_list(inferred)}", node)
 

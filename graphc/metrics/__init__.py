@@ -1,0 +1,128 @@
+"""`keras.metrics`: all metrics, and metrics from names and configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphc.losses import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from graphc.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from graphc.metrics.confusion import (
+    AUC,
+    F1Score,
+    FalseNegatives,
+    FalsePositives,
+    FBetaScore,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+)
+from graphc.metrics.metric import Metric
+from graphc.metrics.reduction import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    Mean,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanMetricWrapper,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    Sum,
+    cosine_similarity,
+)
+from graphc.naming import to_snake_case
+from graphc.saving.registry import get_registered_object, serialize_object, unknown_name
+
+_CLASSES = [value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, Metric)]
+_SHORT = {
+    "bce": BinaryCrossentropy,
+    "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
+    "mse": MeanSquaredError,
+    "msle": MeanSquaredLogarithmicError,
+}
+OBJECTS: dict[str, Any] = {
+    **{cls.__name__: cls for cls in _CLASSES},
+    **{to_snake_case(cls.__name__): cls for cls in _CLASSES},
+    **_SHORT,
+    **{name.upper(): cls for name, cls in _SHORT.items()},
+}
+
+
+def serialize(metric: Any) -> Any:
+    """The config of a metric, as Keras writes it; a function's is its name."""
+    return serialize_object(metric, "keras.metrics") if isinstance(metric, Metric) else metric.__name__
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """The metric of a config or name. ValueError for an unknown one, with the nearest known name."""
+    name = config["class_name"] if isinstance(config, Mapping) else config
+    if isinstance(config, Mapping) and name == "function":
+        name = config["config"]
+    found = get_registered_object(name, custom_objects, OBJECTS)
+    if found is None:
+        raise ValueError(unknown_name("metric", name, OBJECTS))
+    if isinstance(found, type):
+        return found.from_config(dict(config.get("config") or {})) if isinstance(config, Mapping) else found()  # type: ignore[attr-defined]
+    return found
+
+
+def get(identifier: Any) -> Any:
+    """The metric a name, config, class or callable stands for; None stays None."""
+    if identifier is None:
+        return None
+    if isinstance(identifier, (str, Mapping)):
+        return deserialize(identifier)
+    if isinstance(identifier, type):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    raise ValueError(f"Could not interpret metric identifier: {identifier}")
+
+
+__all__ = [*sorted(cls.__name__ for cls in _CLASSES), "binary_accuracy", "binary_crossentropy",
+           "binary_focal_crossentropy", "categorical_accuracy", "categorical_crossentropy",
+           "categorical_focal_crossentropy", "categorical_hinge", "cosine_similarity", "deserialize", "get", "hinge",
+           "huber", "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
+           "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "serialize",
+           "sparse_categorical_accuracy", "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy",
+           "squared_hinge", "top_k_categorical_accuracy"]  # fmt: skip

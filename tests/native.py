@@ -1,0 +1,187 @@
+"""Runs body graphs as native code on guarded memory, and says how exact native code must be.
+
+Every buffer lies in a mapping of its own between two pages that nobody may touch: a kernel that reads or writes one
+element too many dies at once. Arrays end at the upper page in one run and begin at the lower page in another, where the
+chunks of work also run in the opposite order, for nothing may depend on it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codegen import jit
+from codegen.assembly import Assembly
+from codegen.emit import emit_kernel
+from codegen.loops import Kernel
+from codegen.lower import Lowered, lower
+from codegen.target import Target
+from graphc.ir.builder import Builder
+from graphc.ir.graph import Graph
+from graphc.ir.op import Array, Op, Types
+from graphc.ir.types import concrete
+
+RUBBISH = 0x5A  # every byte of memory that has not been written
+_READ, _READ_WRITE = 1, 3
+_ENTRY = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
+)
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+class Fence:
+    """An array between two untouchable pages; at the upper one, or at the lower one with `at_start`.
+
+    Use as a context manager: memory goes back at the end. Bytes between the array and the other page hold RUBBISH, and
+    `check` asserts that they still do.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], at_start: bool) -> None:
+        page = mmap.PAGESIZE
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        room = max(-(-nbytes // page), 1) * page
+        self._memory = mmap.mmap(-1, room + 2 * page)
+        self._bytes = np.frombuffer(self._memory, np.uint8)
+        self._begin, self._room = self._bytes.ctypes.data, room
+        inside = self._bytes[page : page + room]
+        inside[:] = RUBBISH
+        own = slice(0, nbytes) if at_start else slice(room - nbytes, room)
+        self.array = inside[own].view(dtype).reshape(shape)
+        self._slack = inside[nbytes:] if at_start else inside[: room - nbytes]
+        self._protect(0, page, 0)
+        self._protect(page + room, page, 0)
+
+    def _protect(self, offset: int, length: int, rights: int) -> None:
+        if _libc.mprotect(self._begin + offset, length, rights):
+            raise OSError(ctypes.get_errno(), "mprotect")
+
+    def freeze(self) -> None:
+        """From now on the array may only be read."""
+        self._protect(mmap.PAGESIZE, self._room, _READ)
+
+    @property
+    def address(self) -> int:
+        return int(self.array.ctypes.data)
+
+    def check(self) -> None:
+        assert np.all(self._slack == RUBBISH), "memory beside an array was written"
+
+    def close(self) -> None:
+        self._protect(0, self._room + 2 * mmap.PAGESIZE, _READ_WRITE)
+        del self.array, self._slack, self._bytes
+        self._memory.close()
+
+
+@dataclass(frozen=True, slots=True)
+class NativeBody:
+    """A body graph compiled for a target: its kernels and their code."""
+
+    graph: Graph
+    lowered: Lowered
+    library: jit.Library
+    text: str
+
+    def run(self, arrays: Sequence[Array], rows: int, at_start: bool = False) -> list[Array]:
+        """The outputs for these operands; `rows` of the batch hold data."""
+        count_in = self.lowered.inputs
+        shapes = [(a.shape, a.dtype) for a in arrays]
+        shapes += [(concrete(v.shape), v.dtype.numpy) for v in self.graph.outputs]
+        shapes += [(concrete(b.shape), b.dtype.numpy) for b in self.lowered.workspaces]
+        fences = [Fence(shape, dtype, at_start) for shape, dtype in shapes]
+        try:
+            for fence, array in zip(fences, arrays, strict=False):
+                fence.array[...] = array
+                fence.freeze()
+            for kernel in self.lowered.kernels:
+                self._call(kernel, fences, rows, at_start)
+            for fence in fences:
+                fence.check()
+            return [fence.array.copy() for fence in fences[count_in : count_in + self.lowered.outputs]]
+        finally:
+            for fence in fences:
+                fence.close()
+
+    def _call(self, kernel: Kernel, fences: Sequence[Fence], rows: int, backwards: bool) -> None:
+        """All chunks of a kernel, one after another."""
+        table = (ctypes.c_void_p * len(fences))(*(fence.address for fence in fences))
+        slots = (ctypes.c_int32 * len(fences))(*range(len(fences)))
+        function = _ENTRY(self.library.address(kernel.name))
+        scratch = Fence((kernel.scratch_bytes,), np.dtype(np.uint8), at_start=False)
+        begins = range(0, kernel.units, kernel.grain)
+        for begin in reversed(begins) if backwards else begins:
+            end = min(begin + kernel.grain, kernel.units)
+            function(ctypes.addressof(table), ctypes.addressof(slots), begin, end, rows, scratch.address)
+        scratch.check()
+        scratch.close()
+
+
+def kernel_texts(kernels: Sequence[Kernel], target: Target) -> str:
+    """The LLVM module of some kernels."""
+    asm = Assembly()
+    for kernel in kernels:
+        emit_kernel(asm, kernel, target)
+    return asm.text()
+
+
+def compile_bodies(graphs: Sequence[Graph], target: Target) -> list[NativeBody]:
+    """Body graphs compiled in one module each and one library, which is what costs the time."""
+    lowered = [lower(graph, f"k{i}", target) for i, graph in enumerate(graphs)]
+    texts = [kernel_texts(low.kernels, target) for low in lowered]
+    library = jit.Library([jit.compile_object(text, target) for text in texts], target)
+    return [NativeBody(g, low, library, text) for g, low, text in zip(graphs, lowered, texts, strict=True)]
+
+
+def single_op(op: Op, types: Types) -> Graph:
+    """The graph of one op over inputs x0, x1, ..."""
+    b = Builder(op.mnemonic)
+    inputs = [b.input(f"x{i}", type) for i, type in enumerate(types)]
+    return b.build(b.add_all(op, *inputs))
+
+
+@functools.cache
+def _compiled_op(op: Op, types: Types, target: Target) -> NativeBody:
+    return compile_bodies([single_op(op, types)], target)[0]
+
+
+def run_op(op: Op, types: Types, arrays: Sequence[Array], rows: int, target: Target) -> list[Array]:
+    """One op as native code, on memory that ends and on memory that begins at a guard page, with equal results."""
+    body = _compiled_op(op, types, target)
+    results = body.run(arrays, rows)
+    for one, other in zip(results, body.run(arrays, rows, at_start=True), strict=True):
+        np.testing.assert_array_equal(one, other)
+    return results
+
+
+# ---- tolerance
+
+
+def largest(arrays: Sequence[Array]) -> float:
+    """The largest finite magnitude among the float arrays."""
+    found = [np.abs(a[np.isfinite(a)]).max(initial=0) for a in arrays if a.dtype.kind == "f"]
+    return float(max(found, default=0.0))
+
+
+def assert_exact_enough(got: Array, plain: Array, exact: Array, scale: float) -> None:
+    """`got` against numpy's result in its own type (`plain`) and in the widest type (`exact`).
+
+    Floats: the error may be 4 times numpy's own, and 8 units in the last place of `scale`, the largest intermediate.
+    Everything else must be equal.
+    """
+    assert got.dtype == plain.dtype and got.shape == plain.shape
+    if plain.dtype.kind != "f":
+        np.testing.assert_array_equal(got, plain)
+        return
+    with np.errstate(all="ignore"):
+        own = np.abs(plain.astype(exact.dtype) - exact)
+    own = float(own[np.isfinite(own)].max(initial=0.0))
+    finite = np.isfinite(plain)
+    unit = float(np.finfo(plain.dtype).eps)
+    np.testing.assert_array_equal(got[~finite], plain[~finite])
+    np.testing.assert_allclose(got[finite], exact[finite].astype(plain.dtype), rtol=0, atol=4 * own + 8 * unit * scale)
