@@ -43,7 +43,7 @@ Starts = dict[str, Affine]
 """For every tiled axis where the tile begins, and under `axis.size` how long it is there."""
 
 UNITS = 64  # parallel axes are added until there are so many units
-BLOCKED_UNITS = 6  # or so many, where the tiles of a unit share a block of operands
+BLOCKED_CHUNKS = 6  # with blocking: the tiles of a chunk share each block of operands
 EDGES = 6  # at most so many blocks of a row axis become separate code for their padding
 
 
@@ -110,18 +110,27 @@ class _Tiles:
         operations, nbytes = work(self.part, self.buffers)
         total = size_of(tuple(level.count for level in levels))
         is_parallel = chunk(total, operations, nbytes) < total
-        split = self._parallel_prefix(levels) if is_parallel else 0
+        split = len(levels) if self.part.blocking else self._parallel_prefix(levels) if is_parallel else 0
         units = size_of(tuple(level.count for level in levels[:split]))
-        body = self._parallel(levels[:split], lambda: self._unit(levels[:split], levels[split:]))
+        grain = -(-units // BLOCKED_CHUNKS) if self.part.blocking else chunk(units, operations, nbytes)
         order = ", ".join(level.var for level in levels)
-        return Kernel(
-            self.name,
-            tuple(self.buffers),
-            units,
-            chunk(units, operations, nbytes),
-            body,
-            f"{self.tiling}, order=({order}), parallel={split}",
-        )
+        schedule = f"{self.tiling}, order=({order}), parallel={split}"
+        if self.part.blocking:
+            schedule += f", blocks={{{self.part.blocking.axis}: {self.part.blocking.length}}}"
+        return Kernel(self.name, tuple(self.buffers), units, grain, self._body(levels[:split], levels[split:]), schedule)
+
+    def _body(self, parallel: Sequence[_Level], serial: Sequence[_Level]) -> Block:
+        """All units of a call; with blocking, once to clear the accumulators, once a block, once to finish."""
+
+        def units(tile: Callable[[Starts], Block]) -> Block:
+            return self._parallel(parallel, lambda: self._serial(serial, {}, parallel, tile))
+
+        blocking = self.part.blocking
+        if blocking is None:
+            return units(self._tile)
+        axis = next(a for a in self.part.reductions[0].axes if a.name == blocking.axis)
+        blocks = Loop(f"{axis.name}.block", const(0), extent(axis), units(self._tile_of_block), blocking.length)
+        return (*units(self._tile_cleared), blocks, *units(self._tile_finished))
 
     # Loops outside the tile
 
@@ -139,9 +148,8 @@ class _Tiles:
 
     def _parallel_prefix(self, levels: Sequence[_Level]) -> int:
         product, count = 1, 0
-        enough = BLOCKED_UNITS if self.part.blocking else UNITS
         for level in levels:
-            if product >= enough:
+            if product >= UNITS:
                 break
             product, count = product * level.count, count + 1
         return count
@@ -154,20 +162,6 @@ class _Tiles:
             return (Loop(f"{levels[0].var}.u", begin, end, inside()),)
         split = Split("unit", tuple((f"{level.var}.u", level.count) for level in levels), inside())
         return (Loop("unit", begin, end, (split,)),)
-
-    def _unit(self, parallel: Sequence[_Level], serial: Sequence[_Level]) -> Block:
-        """All tiles of a unit; with blocking, once to clear the accumulators, once a block, once to finish."""
-        walk_tiles = lambda tile: self._serial(serial, {}, parallel, tile)  # noqa: E731
-        blocking = self.part.blocking
-        if blocking is None:
-            return walk_tiles(self._tile)
-        axis = next(a for a in self.part.reductions[0].axes if a.name == blocking.axis)
-        steps = walk_tiles(self._tile_of_block)
-        return (
-            *walk_tiles(self._tile_cleared),
-            Loop(f"{axis.name}.block", const(0), extent(axis), steps, blocking.length),
-            *walk_tiles(self._tile_finished),
-        )
 
     def _serial(
         self, levels: Sequence[_Level], starts: Starts, parallel: Sequence[_Level], tile: Callable[[Starts], Block]

@@ -130,7 +130,7 @@ class RandomNormal(RandomInitializer):
         self.stddev = stddev
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         return random.normal(shape, self.mean, self.stddev, dtype, self.seed)
 
     def get_config(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class TruncatedNormal(RandomInitializer):
         self.stddev = stddev
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         return random.truncated_normal(shape, self.mean, self.stddev, dtype, self.seed)
 
     def get_config(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class RandomUniform(RandomInitializer):
         self.maxval = maxval
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         return random.uniform(shape, self.minval, self.maxval, dtype, self.seed)
 
     def get_config(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class VarianceScaling(RandomInitializer):
         self.output_axes = output_axes
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         variance = self.scale / max(1.0, self._fan(shape))
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
@@ -283,7 +283,7 @@ class Orthogonal(RandomInitializer):
         self.gain = gain
         super().__init__(seed)
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+    def __call__(self, shape: Shape, dtype: Any = None) -> Any:
         if len(shape) < 2:
             raise ValueError(
                 "The tensor to initialize must be at least two-dimensional. "

@@ -87,8 +87,8 @@ def _recompute(groups: Groups, facts: Facts) -> None:
     if any(isinstance(p, Refusal) for p in plans) or sum(p.seconds for p in plans if isinstance(p, Plan)) >= before:
         for group, members in undo.items():
             groups.replace_members(group, members)
-    elif not groups.members[home]:
-        groups.dag.detach(home)
+    else:
+        groups.settle(chain, home)
 
 
 def _chain(groups: Groups, facts: Facts) -> list[Facts]:

@@ -221,6 +221,14 @@ class Groups:
         needed |= ancestors(members, needed)
         self.replace_members(group, [f for f in members if f.node in needed])
 
+    def settle(self, copied: Iterable[Facts], home: int) -> None:
+        """Gives copied nodes that left their home another one, and forgets the old one if it is empty."""
+        for facts in copied:
+            if home not in self.held[facts.node]:
+                self.home[facts.node] = min(self.held[facts.node])
+        if not self.members[home]:
+            self.dag.detach(home)
+
 
 def _live(graph: Graph) -> set[Node]:
     live = {value.node for value in graph.results}

@@ -110,7 +110,7 @@ def _ordered(b: Builder, rng: random.Random, values: list[Value]) -> Value:
         return fn.tanh(b, fn.cumsum(b, _pick(rng, values, 2), 1))
     table = _pick(rng, [v for v in values if v.shape == (C, C)])
     ids = fn.constant(b, np.array([3, 0, 3, 1], np.int32))
-    return fn.tanh(b, fn.scatter_add(b, ids, fn.gather(b, table, ids), table.shape))
+    return fn.tanh(b, fn.scatter_add(b, table.shape, ids, fn.gather(b, table, ids)))
 
 
 STEPS: tuple[Step, ...] = (

@@ -48,7 +48,7 @@ def refuse(*arguments: Any, **options: Any) -> Any:
     raise OSError("no network in tests")
 
 
-def digits(seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+def digits(seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     return {
         "x_train": rng.integers(0, 256, (5, 28, 28), np.uint8),
@@ -91,7 +91,13 @@ def test_a_missing_file_is_named_and_nothing_is_made_up(data: Path, module: Any)
     with pytest.raises(FileNotFoundError) as caught:
         module.load_data()
     source = module.SOURCES[0] if module is fashion_mnist else module.SOURCE
-    for part in (source.name, str(data), str(data.parent / "keras/datasets"), source.url, "GRAPHC_DATA"):
+    for part in (
+        source.name,
+        str(data / source.dataset),
+        str(data.parent / "keras/datasets"),
+        source.url,
+        "GRAPHC_DATA",
+    ):
         assert part in str(caught.value)
 
 
@@ -116,7 +122,7 @@ def write_idx(path: Path, values: np.ndarray[Any, Any], opener: Any = open) -> N
 
 
 def write_idx_files(folder: Path, arrays: dict[str, Any], opener: Any = open, dot: str = "-", suffix: str = "") -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for part, name in (("train", "train"), ("test", "t10k")):
         write_idx(folder / f"{name}-images{dot}idx3-ubyte{suffix}", arrays[f"x_{part}"], opener)
         write_idx(folder / f"{name}-labels{dot}idx1-ubyte{suffix}", arrays[f"y_{part}"], opener)
@@ -133,8 +139,11 @@ def test_mnist_from_idx_files(data: Path, folder: str, dot: str, gz: bool) -> No
 
 def test_fashion_mnist_does_not_take_the_digits(data: Path) -> None:
     write_idx_files(data, digits(1))
-    with pytest.raises(FileNotFoundError, match="fashion_mnist"):
+    write_idx_files(data, digits(1), gzip.open, suffix=".gz")
+    with pytest.raises(FileNotFoundError, match="fashion_mnist: wanted the file train-images-idx3-ubyte.gz"):
         fashion_mnist.load_data()
+    write_idx_files(data.parent / "keras/datasets/fashion-mnist", digits(4), gzip.open, suffix=".gz")
+    np.testing.assert_array_equal(fashion_mnist.load_data()[0][0], digits(4)["x_train"])
     write_idx_files(data / "fashion-mnist", digits(2))
     np.testing.assert_array_equal(fashion_mnist.load_data()[0][0], digits(2)["x_train"])
     np.savez(data / "fashion_mnist.npz", **digits(3))
@@ -152,6 +161,15 @@ def test_damaged_idx_files(data: Path, damage: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         mnist.load_data()
     assert str(path) in str(caught.value)
+
+
+def test_damaged_gzip_files(data: Path) -> None:
+    write_idx_files(data, digits(), gzip.open, suffix=".gz")
+    path = data / "t10k-labels-idx1-ubyte.gz"
+    for damaged in (path.read_bytes()[:-9], b"plain text", path.read_bytes()[:12] + b"\xff" * 8):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"t10k-labels-idx1-ubyte.gz: not a gzip file"):
+            mnist.load_data()
 
 
 def images(rows: int, seed: int) -> np.ndarray[Any, Any]:
@@ -321,7 +339,7 @@ IMDB_EXPECTED: list[tuple[dict[str, Any], list[list[int]], list[int], list[list[
 def token_arrays(part: str, texts: list[list[int]], labels: list[int]) -> dict[str, Any]:
     tokens = [[1] + [rank + 3 for rank in text] for text in texts]
     return {
-        f"tokens_{part}": np.array(sum(tokens, []), np.int16),
+        f"tokens_{part}": np.array([token for text in tokens for token in text], np.int16),
         f"offsets_{part}": np.cumsum([0, *map(len, tokens)]),
         f"y_{part}": np.array(labels, np.int8),
     }

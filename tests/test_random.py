@@ -85,7 +85,7 @@ def test_unseeded_draws_after_set_random_seed() -> None:
     # Printed by Keras 3.15.1 on JAX after keras.utils.set_random_seed(42).
     random.set_random_seed(42)
     np.testing.assert_array_equal(
-        random.uniform((3,)), np.float32([0.07332587242126465, 0.5588781833648682, 0.2568659782409668])
+        random.uniform((3,)), np.array([0.07332587242126465, 0.5588781833648682, 0.2568659782409668], np.float32)
     )
     np.testing.assert_allclose(
         random.normal((3,)), [0.2794061601161957, 0.08912365883588791, 0.45173707604408264], atol=2e-6
@@ -108,10 +108,12 @@ def test_seed_generator_counts_and_repeats() -> None:
     # Printed by Keras 3.15.1 on JAX for keras.random.SeedGenerator(5).
     generator = random.SeedGenerator(5)
     np.testing.assert_array_equal(
-        random.uniform((3,), seed=generator), np.float32([0.2575126886367798, 0.3358447551727295, 0.9751120805740356])
+        random.uniform((3,), seed=generator),
+        np.array([0.2575126886367798, 0.3358447551727295, 0.9751120805740356], np.float32),
     )
     np.testing.assert_array_equal(
-        random.uniform((3,), seed=generator), np.float32([0.05585312843322754, 0.9410465955734253, 0.8092975616455078])
+        random.uniform((3,), seed=generator),
+        np.array([0.05585312843322754, 0.9410465955734253, 0.8092975616455078], np.float32),
     )
     np.testing.assert_array_equal(generator.state.numpy(), [5, 2])
 

@@ -192,7 +192,7 @@ def test_steps_of_any_number_type() -> None:
     schedule = ExponentialDecay(0.1, 10, 0.5)
     assert isinstance(schedule(3), float)
     assert schedule(np.int64(3)) == schedule(3.0) == schedule(3)
-    np.testing.assert_array_equal(schedule(np.arange(4)), np.float32([schedule(step) for step in range(4)]))
+    np.testing.assert_array_equal(schedule(np.arange(4)), np.array([schedule(step) for step in range(4)], np.float32))
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,8 @@ class CSVLogger(Callback):
         self._close()
         if self.append and os.path.exists(self.filename):
             self.append_header = os.path.getsize(self.filename) == 0
-        self.csv_file = open(self.filename, "a" if self.append else "w", newline="")
+        mode = "a" if self.append else "w"
+        self.csv_file = open(self.filename, mode, newline="", encoding="utf-8")  # noqa: SIM115 - until training ends
         self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

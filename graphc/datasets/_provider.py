@@ -13,7 +13,8 @@ import gzip
 import math
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ _IDX_UINT8 = 0x08
 class Source:
     """A published file. dataset: whose; name: as Keras caches it; file_hash: SHA-256 or MD5.
 
-    aliases: other names under which the same file is found; subdir: its folder in Keras's cache.
+    aliases: other names under which the same file is found; subdir: its folder in Keras's cache; is_name_shared: files
+    of another data set have this name too, so it only counts in the data set's own folder.
     """
 
     dataset: str
@@ -45,6 +47,7 @@ class Source:
     file_hash: str
     aliases: tuple[str, ...] = ()
     subdir: str = "datasets"
+    is_name_shared: bool = False
 
 
 def provide(source: Source, path: str | os.PathLike[str] | None = None) -> Path:
@@ -59,30 +62,34 @@ def provide(source: Source, path: str | os.PathLike[str] | None = None) -> Path:
     if Path(name).name != name:
         raise FileNotFoundError(f"{source.dataset}: there is no file {name}")
     names = (name, *(source.aliases if name == source.name else ()))
-    return locate(source.dataset, names, source.subdir) or _downloaded(source, name)
+    return _first_file(_source_folders(source), names) or _downloaded(source, name)
 
 
-def locate(dataset: str, names: Sequence[str], subdir: str = "datasets") -> Path | None:
-    """The first file of one of these names in the folders that are searched, or None."""
-    return next(
-        (folder / name for folder in _folders(dataset, subdir) for name in names if (folder / name).is_file()), None
-    )
+def locate(dataset: str, names: Sequence[str]) -> Path | None:
+    """The first file of one of these names in the folders that are searched for the data set, or None."""
+    return _first_file(_folders(dataset), names)
 
 
-def _folders(dataset: str, subdir: str = "datasets") -> Iterator[Path]:
+def _first_file(folders: Iterable[Path], names: Sequence[str]) -> Path | None:
+    return next((folder / name for folder in folders for name in names if (folder / name).is_file()), None)
+
+
+def _source_folders(source: Source) -> list[Path]:
+    folders = _folders(source.dataset, source.subdir)
+    return [folder for folder in folders if not (source.is_name_shared and folder == environment().data)]
+
+
+def _folders(dataset: str, subdir: str = "datasets") -> list[Path]:
     env = environment()
-    if env.data is not None:
-        yield env.data
-        yield env.data / dataset
-    if env.keras_home is not None:
-        yield env.keras_home / subdir
+    own = [] if env.data is None else [env.data, env.data / dataset]
+    return own if env.keras_home is None else [*own, env.keras_home / subdir]
 
 
 def _downloaded(source: Source, name: str) -> Path:
     try:
         return Path(get_file(name, source.url, file_hash=source.file_hash, cache_subdir=source.subdir))
     except (OSError, ValueError) as error:
-        places = ", ".join(str(folder) for folder in _folders(source.dataset, source.subdir)) or "no folder"
+        places = ", ".join(str(folder) for folder in _source_folders(source)) or "no folder"
         raise FileNotFoundError(
             f"{source.dataset}: wanted the file {name}; looked in {places}; downloading {source.url} failed: {error}. "
             f"Put the file into one of these folders, or set GRAPHC_DATA to the folder where it lies."
@@ -120,9 +127,7 @@ def npz_names(path: Path) -> list[str]:
 
 def read_idx(path: Path) -> Array:
     """The uint8 array in an IDX file, gzipped or not. Raises ValueError naming the file if it is anything else."""
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")
-    with opened as file:
-        content = file.read()
+    content = _unzipped(path) if path.suffix == ".gz" else path.read_bytes()
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != _IDX_UINT8:
         raise ValueError(f"{path}: not an IDX file of unsigned bytes (it starts with {content[:4].hex(' ')})")
     rank = content[3]
@@ -130,6 +135,13 @@ def read_idx(path: Path) -> Array:
     if len(content) != 4 + 4 * rank + math.prod(shape):
         raise ValueError(f"{path}: an IDX file of shape {shape} has {len(content)} bytes; it is cut or damaged")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
+
+
+def _unzipped(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path}: not a gzip file that can be read: {error}") from error
 
 
 def locate_idx(folders: Sequence[str]) -> list[Path] | None:

@@ -16,7 +16,7 @@ from graphc.datasets._provider import (
 FOLDER = "datasets/fashion-mnist"
 # The MD5 sums are those of the authors' repository.
 SOURCES = tuple(
-    Source("fashion_mnist", name, KERAS_FILES + name, md5, (), FOLDER)
+    Source("fashion_mnist", name, KERAS_FILES + name, md5, (), FOLDER, is_name_shared=True)
     for name, md5 in (
         ("train-images-idx3-ubyte.gz", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
         ("train-labels-idx1-ubyte.gz", "25c81989df183df01b3e8a0aad5dffbe"),

@@ -22,11 +22,12 @@ WORD_INDEX = Source(
     KERAS_FILES + "reuters_word_index.json",
     "4d44cc38712099c9e383dc6e5f11a921",
 )
-LABEL_NAMES = tuple(
+_TOPICS = (
     "cocoa grain veg-oil earn acq wheat copper housing money-supply coffee sugar trade reserves ship cotton carcass "
     "crude nat-gas cpi money-fx interest gnp meal-feed alum oilseed gold tin strategic-metal livestock retail ipi "
-    "iron-steel rubber heat jobs lei bop zinc orange pet-chem dlr gas silver wpi hog lead".split()
+    "iron-steel rubber heat jobs lei bop zinc orange pet-chem dlr gas silver wpi hog lead"
 )
+LABEL_NAMES = tuple(_TOPICS.split())
 
 
 def load_data(

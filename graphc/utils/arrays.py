@@ -46,7 +46,7 @@ def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> Array:
 
 
 def pad_sequences(
-    sequences: Sequence[Any],
+    sequences: Sequence[Any] | Array,
     maxlen: int | None = None,
     dtype: Any = "int32",
     padding: str = "pre",
