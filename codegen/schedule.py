@@ -118,8 +118,7 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tili
         vectors = min(vectors_in_all, 4 if part.reductions else 2)
         segments = vector_segments(int(axis.extent), lanes, vectors)
         return Tiling(lanes, axis.name, segments, (), "", (), False)
-    budget = target.registers - 4
-    full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, budget)
+    full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, target.registers)
     weights = _vector_operand_bytes(part, axis.name, buffers)
     row_extent = next((int(a.extent) for a in part.axes if a.name == row), 0)
     return Tiling(
@@ -134,20 +133,24 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tili
 
 
 def _register_tile(
-    part: Part, vector: Axis, buffers: Sequence[Buffer], vectors_in_all: int, budget: int
+    part: Part, vector: Axis, buffers: Sequence[Buffer], vectors_in_all: int, registers: int
 ) -> tuple[tuple[str, ...], str, int, int]:
-    """(axes unrolled whole, axis unrolled in blocks, its block, vectors): the cheapest per result by the cost model."""
+    """(axes unrolled whole, axis unrolled in blocks, its block, vectors): the cheapest per result by the cost model.
+
+    Beside the accumulators a row of vectors and one broadcast must fit the registers.
+    """
     fixed = {name for bounds in part.bounds.values() for bound in bounds for name in names_in(bound)}
     reusing = [
         a
         for a in part.axes
         if a is not vector and a.name not in fixed and _reuses_vectors(part, a.name, vector.name, buffers)
     ]
-    best = ((), "", 1, min(vectors_in_all, 8, budget))
+    best = ((), "", 1, min(vectors_in_all, 8))
     best_cost = math.inf
     for vectors in range(1, min(vectors_in_all, 6) + 1):
-        full, row, extent, whole = _rows_available(reusing, budget // vectors)
-        for rows in range(1, min(extent, budget // (vectors * whole)) + 1):
+        room = (registers - vectors - 1) // vectors
+        full, row, extent, whole = _rows_available(reusing, room)
+        for rows in range(1, min(extent, room // whole) + 1):
             cost = _cost(whole, rows, extent, vectors, vectors_in_all)
             if cost < best_cost * 0.999:
                 best, best_cost = (full, row, rows, vectors), cost

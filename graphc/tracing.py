@@ -51,6 +51,11 @@ class Tracer:
         """A data input of the graph."""
         return Tensor(self.builder.input(self._unique(name), TensorType(tuple(shape), DType.of(dtype)), Role.INPUT))
 
+    @staticmethod
+    def tensor(value: Value) -> Tensor:
+        """The tensor of a value of this graph."""
+        return Tensor(value)
+
     def read(self, variable: Variable) -> Tensor:
         """The tensor a variable holds at this point of the step."""
         if variable not in self.current:
