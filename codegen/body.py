@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from codegen.loops import Buffer, Let, Reg
+from codegen.loops import Buffer, Let
 from graphc.ir.graph import Graph
-from graphc.ir.nest import Affine, Apply, Const, Expr, Index, Load, Nest, Position, cast, rewrite
+from graphc.ir.nest import Affine, Apply, Const, Expr, Index, Load, Nest, Position, Reg, cast, rewrite
 from graphc.ir.op import Node, Value
 from graphc.ir.types import DType, concrete
 

@@ -6,23 +6,21 @@ addresses are hoisted to the loop whose variable they depend on, equal loads ins
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 from codegen import vecmath
 from codegen.assembly import Assembly
 from codegen.loops import (
     Accumulate,
-    AcrossLanes,
     Block,
     Bound,
     Buffer,
     Kernel,
     Let,
     Loop,
-    Reg,
     Registers,
     Set,
     Split,
@@ -35,11 +33,10 @@ from codegen.loops import (
 )
 from codegen.target import Target
 from codegen.vector import constant, iota, llvm_type, splat
-from graphc.ir.nest import Affine, Apply, Const, Expr, Index, Load, Position, RowCount
+from graphc.ir.nest import AcrossLanes, Affine, Apply, Const, Expr, Index, Load, Position, Reg, RowCount
 from graphc.ir.types import DType
 
 PARAMETERS = (("ptr", "table"), ("ptr", "slots"), ("i64", "begin"), ("i64", "end"), ("i64", "rows"), ("ptr", "scratch"))
-IDENTITY = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf"), "argmax": float("-inf"), "argmin": float("inf")}
 
 
 class Val(NamedTuple):
@@ -63,7 +60,8 @@ class Scope:
     values: dict[object, Val] = field(default_factory=dict)
 
 
-class Lanes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lanes:
     """The vector variable in force: lane i stands for base + i; `mask` is an i1 vector or "" (all active)."""
 
     var: str
@@ -157,7 +155,11 @@ class _Emitter:
         if is_static and int(start) >= int(stop):
             return
         opened = self.asm.loop_begin(
-            start, stop, loop.step, [(v.type, v.name) for v in entering], may_be_empty=not is_static and not self._units(loop)
+            start,
+            stop,
+            loop.step,
+            [(v.type, v.name) for v in entering],
+            may_be_empty=not is_static and not self._units(loop),
         )
         self._rename(slots, entering, opened.carried)
         with self._scope(loop.var, opened.index):
@@ -171,7 +173,9 @@ class _Emitter:
         """The loop over the units of this call, which are never none."""
         return loop.start == Affine.of("begin") and loop.stop == Affine.of("end")
 
-    def _rename(self, slots: Sequence[tuple[str, tuple[int, ...]]], values: Sequence[Val], names: Iterable[str]) -> None:
+    def _rename(
+        self, slots: Sequence[tuple[str, tuple[int, ...]]], values: Sequence[Val], names: Iterable[str]
+    ) -> None:
         for (name, index), value, new in zip(slots, values, names, strict=True):
             self.registers[name][index] = value._replace(name=new)
 
@@ -289,11 +293,13 @@ class _Emitter:
         return self.asm.op(f"and {llvm_type('bool', old.lanes)} {beats}, {number}")
 
     def _select(self, mask: str, a: Val, b: Val) -> Val:
-        return a._replace(name=self.asm.op(f"select {llvm_type('bool', a.lanes)} {mask}, {a.type} {a.name}, {b.type} {b.name}"))
+        return a._replace(
+            name=self.asm.op(f"select {llvm_type('bool', a.lanes)} {mask}, {a.type} {a.name}, {b.type} {b.name}")
+        )
 
     # Expressions
 
-    def value(self, expr: Expr | Reg | AcrossLanes) -> Val:
+    def value(self, expr: Expr) -> Val:
         match expr:
             case Const(value, dtype):
                 return Val(constant(dtype.value, 1, value), dtype)
@@ -353,7 +359,9 @@ class _Emitter:
         lanes = self.lanes.count
         steps = Val(iota(dtype.value, lanes), dtype, lanes)
         if lane_step != 1:
-            steps = self._apply("mul", [steps, self._splat(Val(constant(dtype.value, 1, lane_step), dtype), lanes)], dtype)
+            steps = self._apply(
+                "mul", [steps, self._splat(Val(constant(dtype.value, 1, lane_step), dtype), lanes)], dtype
+            )
         return self._apply("add", [self._splat(start, lanes), steps], dtype)
 
     def _across(self, expr: AcrossLanes) -> Val:
@@ -426,10 +434,20 @@ class _Emitter:
         if place.is_contiguous:
             if not mask:
                 return self.asm.op(f"load {type}, ptr {place.pointer}, align {size}")
-            arguments = [("ptr", place.pointer), ("i32", str(size)), (f"<{lanes} x i1>", mask), (type, "zeroinitializer")]
+            arguments = [
+                ("ptr", place.pointer),
+                ("i32", str(size)),
+                (f"<{lanes} x i1>", mask),
+                (type, "zeroinitializer"),
+            ]
             return self._masked("load", type, lanes, memory, arguments)
         mask = mask or "splat (i1 true)"
-        arguments = [(f"<{lanes} x ptr>", place.pointer), ("i32", str(size)), (f"<{lanes} x i1>", mask), (type, "zeroinitializer")]
+        arguments = [
+            (f"<{lanes} x ptr>", place.pointer),
+            ("i32", str(size)),
+            (f"<{lanes} x i1>", mask),
+            (type, "zeroinitializer"),
+        ]
         return self._masked("gather", type, lanes, memory, arguments)
 
     def _masked(self, what: str, type: str, lanes: int, memory: str, arguments: list[tuple[str, str]]) -> str:
@@ -447,7 +465,11 @@ class _Emitter:
             value = self._apply("cast", [value], buffer.dtype)
         place = self._place(stmt.buffer, stmt.index)
         if stmt.add:
-            value = self._apply("add", [self._loaded(buffer, place, "", Load(stmt.buffer, stmt.index, buffer.dtype)), value], buffer.dtype)
+            value = self._apply(
+                "add",
+                [self._loaded(buffer, place, "", Load(stmt.buffer, stmt.index, buffer.dtype)), value],
+                buffer.dtype,
+            )
         value = self._splat(value, place.lanes)
         memory, name = llvm_type(buffer.dtype.value), value.name
         if buffer.dtype is DType.BOOL:
@@ -471,7 +493,9 @@ class _Emitter:
         intrinsic = f"llvm.masked.{what}.v{lanes}{element}.{'p0' if what == 'store' else f'v{lanes}p0'}"
         self.asm.declare(intrinsic, "void", [type, pointers, "i32 immarg", f"<{lanes} x i1>"])
         mask = mask or "splat (i1 true)"
-        self.asm.line(f"call void @{intrinsic}({type} {name}, {pointers} {place.pointer}, i32 {size}, <{lanes} x i1> {mask})")
+        self.asm.line(
+            f"call void @{intrinsic}({type} {name}, {pointers} {place.pointer}, i32 {size}, <{lanes} x i1> {mask})"
+        )
 
     def _as_mask(self, guard: str, lanes: int) -> str:
         """A guard, scalar or already per lane, as an i1 of `lanes` lanes."""
@@ -491,7 +515,9 @@ class _Emitter:
         dtype = tile.load.dtype
         type = llvm_type(dtype.value, tile.lanes)
         rows = ["zeroinitializer"] * tile.lanes
-        self.lanes = Lanes(tile.column, tile.column_base, tile.lanes, _first_lanes(tile.columns, tile.lanes), tile.columns)
+        self.lanes = Lanes(
+            tile.column, tile.column_base, tile.lanes, _first_lanes(tile.columns, tile.lanes), tile.columns
+        )
         for i in range(tile.rows):
             self.static[f"{tile.row}.t"] = i
             rows[i] = self._load(Load(tile.load.operand, load_index, dtype)).name
@@ -546,7 +572,9 @@ class _Emitter:
             self._flat[key] = flat
         return flat
 
-    def _indirect(self, buffer: Buffer, base: str, pointer: str, memory: str, index: tuple[Index, ...], step: int) -> _Place:
+    def _indirect(
+        self, buffer: Buffer, base: str, pointer: str, memory: str, index: tuple[Index, ...], step: int
+    ) -> _Place:
         """Adds indices that are values, each clamped into its dimension so that no access leaves the buffer."""
         offset = Val("0", DType.I64)
         for i, stride, dim in zip(index, buffer.strides, buffer.shape, strict=True):
@@ -573,7 +601,7 @@ class _Emitter:
     def _pointer(self, number: int, base: str, memory: str, flat: Affine) -> str:
         """base + flat: one step per loop variable, each computed where its variable is born, outermost first."""
         fixed, moving = self._terms(flat)
-        pointer, path = base, ()
+        pointer, path = base, tuple[tuple[str, int], ...]()
         for depth, name, coefficient in moving:
             path = (*path, (name, coefficient))
             scope, key = self.scopes[depth], (number, path)
@@ -583,11 +611,10 @@ class _Emitter:
             pointer = scope.pointers[key]
         if not fixed:
             return pointer
-        key = ("at", pointer, memory, fixed)
-        known = self.scopes[-1].pointers
-        if key not in known:
-            known[key] = self.asm.op(f"getelementptr {memory}, ptr {pointer}, i64 {fixed}")
-        return known[key]
+        known, place = self.scopes[-1].pointers, ("at", pointer, memory, fixed)
+        if place not in known:
+            known[place] = self.asm.op(f"getelementptr {memory}, ptr {pointer}, i64 {fixed}")
+        return known[place]
 
     def _terms(self, flat: Affine) -> tuple[int, list[tuple[int, str, int]]]:
         """The static part, and (scope depth, variable, coefficient) of the moving parts, outermost first."""
@@ -633,7 +660,7 @@ class _Emitter:
                 if not 0 <= fixed < int(dim):
                     return "false"
                 continue
-            if only_static or along_lanes and not moving and self._lanes_inside(i, fixed, int(dim)):
+            if only_static or (along_lanes and not moving and self._lanes_inside(i, fixed, int(dim))):
                 continue
             at = self._position(i, DType.I64)
             limit = Val(constant("i64", at.lanes, int(dim)), DType.I64, at.lanes)
@@ -652,8 +679,7 @@ class _Emitter:
         assert self.lanes
         count = self.lanes.active if self.lanes.active is not None else self.lanes.count
         last = first + index.coefficient(self.lanes.var) * (count - 1)
-        return 0 <= min(first, last) and max(first, last) < dim
-
+        return min(first, last) >= 0 and max(first, last) < dim
 
 
 class _Place(NamedTuple):

@@ -2,17 +2,17 @@
 
 A kernel is a list of statements. Indices are affine in loop variables (`begin`, `end` and `rows` are variables too: the
 units of this call and the runtime batch rows). Scalar expressions are those of `graphc.ir.nest`, with operand numbers
-that name the kernel's buffers, plus `Reg` (a register) and `AcrossLanes` (a vector register combined into a scalar).
+that name the kernel's buffers; `Reg` is a register, `AcrossLanes` a vector register combined into a scalar.
 Inside `Vector` one variable stands for consecutive lanes; whatever depends on it is a vector, everything else a scalar.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from graphc.ir.nest import Affine, Apply, Expr, ExprBase, Index, Load, Position, walk
+from graphc.ir.nest import Affine, Apply, Expr, Index, Load, Position, Reg, substitute, walk
 from graphc.ir.types import DType
 
 Bound: TypeAlias = Affine | Expr
@@ -39,30 +39,6 @@ class Buffer:
             strides.append(step)
             step *= int(dim)
         return tuple(reversed(strides))
-
-
-@dataclass(frozen=True, slots=True)
-class Reg(ExprBase):
-    """The value of a register; a register array is indexed by unrolled variables only."""
-
-    name: str
-    dtype: DType
-    index: tuple[Affine, ...] = ()
-
-    def __str__(self) -> str:
-        return self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
-
-
-@dataclass(frozen=True, slots=True)
-class AcrossLanes(ExprBase):
-    """All lanes of a vector register combined in a fixed tree; for argmax/argmin the position of the best."""
-
-    combine: str
-    reg: Reg
-    dtype: DType
-
-    def __str__(self) -> str:
-        return f"lanes.{self.combine}({self.reg})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +72,7 @@ class Unroll:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """The body with var = base, base + 1, ... in `lanes` lanes, of which the first `active` (None = all) touch memory."""
+    """The body with var = base, base + 1, ... in `lanes` lanes; only the first `active` (None = all) touch memory."""
 
     var: str
     base: Affine
@@ -218,6 +194,30 @@ def smaller(a: Bound, b: Bound) -> Bound:
     return Apply("min", (as_i64(a), as_i64(b)), DType.I64)
 
 
+def substituted(block: Block, where: Mapping[str, Affine]) -> Block:
+    """The statements with variables replaced by affine functions of others, in every expression, index and bound."""
+    return tuple(_substituted(stmt, where) for stmt in block)
+
+
+def _substituted(stmt: Stmt, where: Mapping[str, Affine]) -> Stmt:
+    def bound(value: Bound) -> Bound:
+        return value.substitute(where) if isinstance(value, Affine) else substitute(value, where)
+
+    match stmt:
+        case Loop(start=start, stop=stop, body=body):
+            return replace(stmt, start=bound(start), stop=bound(stop), body=substituted(body, where))
+        case Unroll(body=body) | Vector(body=body) | Registers(body=body) | Split(body=body):
+            return replace(stmt, body=substituted(body, where))
+        case Let(value=value) | Set(value=value):
+            return replace(stmt, value=substitute(value, where))
+        case Accumulate(value=value, position=position):
+            return replace(stmt, value=substitute(value, where), position=position and substitute(position, where))
+        case Store(index=index, value=value):
+            return replace(stmt, index=tuple(map(bound, index)), value=substitute(value, where))
+        case Transpose():
+            raise AssertionError("a transposed tile has no variables to replace")
+
+
 def assigned(block: Iterable[Stmt]) -> Iterator[str]:
     """Names of the registers that accumulate or are set anywhere in the statements."""
     for stmt in block:
@@ -258,7 +258,9 @@ def _format_block(block: Block, kernel: Kernel, pad: str) -> Iterator[str]:
 
 
 def _format_stmt(stmt: Stmt, kernel: Kernel) -> tuple[str, Block]:
-    show = lambda value: format_expr(value, kernel)  # noqa: E731
+    def show(value: Bound) -> str:
+        return format_expr(value, kernel)
+
     match stmt:
         case Loop(var, start, stop, body, step):
             by = f" by {step}" if step != 1 else ""
@@ -292,12 +294,22 @@ def _format_values(values: tuple[int, ...]) -> str:
     return "{" + ", ".join(map(str, values)) + "}"
 
 
-_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+_INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+}
 
 
 def format_expr(value: Bound, kernel: Kernel) -> str:
     """An expression with buffer names and infix arithmetic."""
-
 
     match value:
         case Load(operand, index, _, guarded, fill):

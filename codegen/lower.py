@@ -10,16 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.body import Access, Body, Puller
-from codegen.loops import Accumulate, Buffer, Kernel, Let, Loop, Reg, Set, Store, Vector, const
+from codegen.loops import Accumulate, Block, Buffer, Kernel, Let, Loop, Set, Store, Vector, const
 from codegen.parts import COSTLY, Blocking, Part, Reduction, coalesce, drop_safe_guards, extent, flat
+from codegen.reductions import identity
 from codegen.rows import Stage, row_kernel
 from codegen.schedule import block_length, contiguous_store_axis, strides_along, vector_axis
 from codegen.target import Target
-from codegen.tile import identity, tile_kernel
+from codegen.tile import tile_kernel
 from graphc.ir.graph import Graph
-from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, axes_of, rewrite, walk
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, axes_of, rewrite, walk
 from graphc.ir.op import Node, Value
-from graphc.ir.types import DType, Rows, concrete, size_of
+from graphc.ir.types import DType, concrete
 
 PARTIALS = 16  # a reduction split over threads keeps at most so many partial results
 SPLIT_PRODUCTS = 4_000_000  # multiply-adds below which a contraction is not split
@@ -163,7 +164,10 @@ class _Lowering:
         """Whether every reduction runs along memory in its last axis."""
         inner = [r.axes[-1].name for r in part.reductions]
         same = all(len(r.axes) == len(part.reductions[0].axes) for r in part.reductions)
-        return same and all(strides_along(Part((), (r,), (), ()), name, self.body.buffers) <= {0, 1} for r, name in zip(part.reductions, inner, strict=True))
+        return same and all(
+            strides_along(Part((), (r,), (), ()), name, self.body.buffers) <= {0, 1}
+            for r, name in zip(part.reductions, inner, strict=True)
+        )
 
     def _is_matrix_product(self, part: Part) -> bool:
         axis = contiguous_store_axis(part, self.body.buffers)
@@ -177,12 +181,12 @@ class _Lowering:
         assert axis is not None
         (reduction,) = part.reductions
         match reduction.value:
-            case Apply("mul", (Load() as a, Load() as b), dtype):
+            case Apply("mul", (Load() as a, Load() as b)):
                 steps = [flat(load.index, buffers[load.operand]).coefficient(axis.name) for load in (a, b)]
         load = a if steps[0] not in (0, 1) else b
         if load.guarded or any(not isinstance(i, Affine) for i in load.index):
             return part
-        axes = tuple(x for x in (*part.axes, *reduction.axes) if x is not axis and _uses(load, x.name)) + (axis,)
+        axes = (*(x for x in (*part.axes, *reduction.axes) if x is not axis and _uses(load, x.name)), axis)
         shape = tuple(int(x.extent) for x in axes)
         number = self.body.add_buffer(f"packed.{buffers[load.operand].name}", load.dtype, shape, is_local=False)
         index = tuple(map(Affine.of, axes))
@@ -274,7 +278,7 @@ class _Lowering:
 
     def _levels(self) -> dict[Value, int]:
         """For every value how many reductions lie below it on the longest path, itself included."""
-        level = {value: 0 for value in self.graph.inputs}
+        level = dict.fromkeys(self.graph.inputs, 0)
         for node in self.graph.nodes:
             below = max((level[v] for v in node.inputs), default=0)
             for value in node.outputs:
@@ -284,7 +288,11 @@ class _Lowering:
     def _row_group(self, anchors: Sequence[Node]) -> None:
         rows = _RowGroup(self.body, self.graph, anchors, self._levels())
         stages = rows.stages()
-        self._emit(lambda name, buffers: row_kernel(name, rows.kept, stages, [*buffers, *rows.scratch_of(len(buffers))], self.target))
+        self._emit(
+            lambda name, buffers: row_kernel(
+                name, rows.kept, stages, [*buffers, *rows.scratch_of(len(buffers))], self.target
+            )
+        )
 
     # Results that no single loop nest writes
 
@@ -296,7 +304,11 @@ class _Lowering:
         (value,) = anchor.outputs
         (nest,) = self.body.nests[anchor]
         is_output = value in self.body.result_of
-        number = self.body.result_of[value][0] if is_output else self.body.add_buffer(value.name, value.dtype, concrete(value.shape), is_local=False)
+        number = (
+            self.body.result_of[value][0]
+            if is_output
+            else self.body.add_buffer(value.name, value.dtype, concrete(value.shape), is_local=False)
+        )
         if nest.scatter:
             self._zero(number, value)
         self._emit(lambda name, buffers: self._ordered(name, anchor, nest, number, buffers))
@@ -319,8 +331,8 @@ class _Lowering:
         lets = tuple(puller.lets)
         dtype = buffers[number].dtype
         if nest.scatter:
-            inner: tuple = (*lets, Store(number, index, body, add=True))
-            init: tuple = ()
+            inner: Block = (*lets, Store(number, index, body, add=True))
+            init: Block = ()
         else:
             acc = Reg("running", dtype)
             init = (Set(acc, identity(nest.combine, dtype)),)
@@ -330,7 +342,7 @@ class _Lowering:
         axis = vector_axis(probe, buffers) if nest.axes else None
         outer = [a for a in nest.axes if a is not axis]
         tail = int(axis.extent) % lanes if axis else 0
-        block: tuple = ()
+        block: Block = ()
         if axis is None:
             block = _along(nest.reduce, init, inner, lambda b: b)
         else:
@@ -340,13 +352,15 @@ class _Lowering:
                 body_loop = _along(nest.reduce, init, inner, lambda b: (Vector(axis.name, at, lanes, b),))
                 block += (Loop(f"{axis.name}.o", const(0), const(whole), body_loop, lanes),)
             if tail:
-                block += _along(nest.reduce, init, inner, lambda b: (Vector(axis.name, const(whole), lanes, b, const(tail)),))
+                block += _along(
+                    nest.reduce, init, inner, lambda b: (Vector(axis.name, const(whole), lanes, b, const(tail)),)
+                )
         for a in reversed(outer):
             block = (Loop(a.name, const(0), extent(a), block),)
         return Kernel(name, tuple(buffers), 1, 1, block, f"in order, vector={axis.name if axis else 'none'}")
 
 
-def _along(axes: Sequence[Axis], init: tuple, inner: tuple, lanes: Callable[[tuple], tuple]) -> tuple:  # type: ignore[type-arg]
+def _along(axes: Sequence[Axis], init: Block, inner: Block, lanes: Callable[[Block], Block]) -> Block:
     block = lanes(inner)
     for axis in reversed(axes):
         block = (Loop(axis.name, const(0), extent(axis), block),)
@@ -379,8 +393,7 @@ class _RowGroup:
         costly = self._shared_costly()
         stages = [Stage((), after=self._kept_values(0))]
         last = max(self.level[v] for a in self.anchors for v in a.outputs)
-        for level in range(1, last + 1):
-            stages.append(self._reductions(level, costly))
+        stages += [self._reductions(level, costly) for level in range(1, last + 1)]
         rows = [v for v in self.graph.outputs if v.shape != self.kept_shape]
         if rows:
             puller = Puller.at_place(self.body, self.available)
@@ -449,7 +462,9 @@ class _RowGroup:
         starts = [(self.level[a.outputs[0]], v) for a in self.anchors for v in a.inputs]
         for stage, value in starts + final:
             self._mark(value, stage, readers)
-        return {v for v, stages in readers.items() if len(stages) > 1 and self._is_costly(v) and v.shape == self.full_shape}
+        return {
+            v for v, stages in readers.items() if len(stages) > 1 and self._is_costly(v) and v.shape == self.full_shape
+        }
 
     def _mark(self, value: Value, stage: int, readers: dict[Value, set[int]]) -> None:
         if value in self.body.operand_of or not self.body.is_map(value.node) or stage in readers.get(value, ()):

@@ -9,14 +9,49 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from codegen.loops import Bound, Buffer, Let, Reg, Store, const
-from graphc.ir.nest import Affine, Apply, Axis, Expr, Index, Load, Position, rewrite, walk
+from codegen.loops import Bound, Buffer, Let, Store, const
+from graphc.ir.nest import Affine, Apply, Axis, Expr, Index, Load, Position, Reg, rewrite, walk
 from graphc.ir.types import Rows, merge, size_of
 
 COSTLY = frozenset(
-    "exp expm1 log log1p log2 log10 sin cos tan sinh cosh tanh asin acos atan asinh acosh atanh atan2 pow sigmoid softplus "
-    "erf erfinv threefry".split()
+    [
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "log2",
+        "log10",
+        "sin",
+        "cos",
+        "tan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "asin",
+        "acos",
+        "atan",
+        "asinh",
+        "acosh",
+        "atanh",
+        "atan2",
+        "pow",
+        "sigmoid",
+        "softplus",
+        "erf",
+        "erfinv",
+        "threefry",
+    ]
 )
+
+IDENTITY = {
+    "add": 0.0,
+    "mul": 1.0,
+    "max": float("-inf"),
+    "min": float("inf"),
+    "argmax": float("-inf"),
+    "argmin": float("inf"),
+}
+"""What a combine starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +211,7 @@ def coalesce(part: Part, buffers: Sequence[Buffer]) -> Part:
             merged = Axis(inner.name, merge((outer.extent, inner.extent)))
             part = replace(
                 part,
-                axes=part.axes[: position - 1] + (merged,) + part.axes[position + 1 :],
+                axes=(*part.axes[: position - 1], merged, *part.axes[position + 1 :]),
                 stores=tuple(replace(s, index=fix_index(s.index, s.buffer)) for s in part.stores),
             )
         position -= 1
@@ -196,7 +231,7 @@ def _coalesce_reduction(r: Reduction, bounds: Mapping[str, object], buffers: Seq
         if is_free and _mergeable(outer, inner, r.exprs, [], buffers):
             fix, _ = _merger(outer, inner, buffers)
             merged = Axis(inner.name, merge((outer.extent, inner.extent)))
-            r = replace(r.map(fix), axes=r.axes[: position - 1] + (merged,) + r.axes[position + 1 :])
+            r = replace(r.map(fix), axes=(*r.axes[: position - 1], merged, *r.axes[position + 1 :]))
         position -= 1
     return r
 
@@ -271,7 +306,9 @@ def work(part: Part, buffers: Sequence[Buffer]) -> tuple[float, float]:
     operations += part.points * sum(_operations(let.value) for let in part.lets)
     operations += part.points * sum(_operations(s.value) + 1 for s in part.stores)
     touched = {load.operand for load in part.loads} | {s.buffer for s in part.stores}
-    nbytes = sum(min(size_of(buffers[b].shape), part.points * part.reduced_points) * buffers[b].dtype.size for b in touched)
+    nbytes = sum(
+        min(size_of(buffers[b].shape), part.points * part.reduced_points) * buffers[b].dtype.size for b in touched
+    )
     return operations, float(nbytes)
 
 
@@ -284,4 +321,3 @@ def chunk(units: int, operations: float, nbytes: float) -> int:
     microseconds = operations / 60e3 + nbytes / 30e3
     chunks = max(1, min(units, 32, int(microseconds / 4)))
     return -(-units // chunks)
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class _Builder:
         self.plan, self.graph, self.target = plan, plan.graph, target
         self.entries: list[Entry] = []
         self.entry_of: dict[int, int] = {}
-        self.constants: list[np.ndarray] = []  # type: ignore[type-arg]
+        self.constants: list[np.ndarray[Any, Any]] = []
         self.phases: list[Phase] = []
         self.lowered: dict[object, Lowered] = {}
         self.symbols: dict[str, str] = {}
@@ -150,8 +151,8 @@ class _Builder:
         """Appends a phase; the first that writes a weight or state is marked."""
         updates = any(self.entries[entry].place == "state" for entry in writes)
         is_first = updates and not any(phase.first_update for phase in self.phases)
-        names = {"node": node.names[0], "layer": node.loc.layer, "direction": node.loc.direction}
-        self.phases.append(Phase(kernel.name, tuple(slots), kernel.units, kernel.grain, is_first, **names))
+        phase = Phase(kernel.name, tuple(slots), kernel.units, kernel.grain, is_first, node=node.names[0])
+        self.phases.append(replace(phase, layer=node.loc.layer, direction=node.loc.direction))
 
     def _checks(self, node: Node) -> None:
         """After the node that computes a check, a phase without work that looks at it."""
@@ -182,7 +183,7 @@ class _Builder:
             if symbol is None:
                 symbol = self.symbols[text] = self._fresh(kernel.name)
                 self.kernels[symbol] = replace(kernel, name=symbol)
-                self.texts[symbol] = text.replace("@kernel(", f"@{_quoted(symbol)}(", 1)
+                self.texts[symbol] = text.replace("@kernel(", f"@{symbol}(", 1)
             kernels.append(replace(kernel, name=symbol))
         return replace(lowered, kernels=tuple(kernels))
 
@@ -225,7 +226,3 @@ def _body(node: Node) -> tuple[Graph, str]:
 def _symbol(label: str) -> str:
     """A label as a symbol name: letters, digits, dots and underscores."""
     return "".join(c if c.isalnum() or c in "._" else "_" for c in label)
-
-
-def _quoted(symbol: str) -> str:
-    return symbol

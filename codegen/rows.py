@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from codegen.loops import AcrossLanes, Block, Bound, Buffer, Kernel, Let, Loop, Reg, Split, Store, Unroll, Vector, const
+from codegen.loops import Block, Bound, Buffer, Kernel, Let, Loop, Split, Stmt, Store, Unroll, Vector, const
 from codegen.parts import Part, Reduction, chunk, extent, work
+from codegen.reductions import accumulations, initial
 from codegen.schedule import lanes_of
 from codegen.target import Target
-from codegen.tile import accumulations, initial
-from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Position
+from graphc.ir.nest import AcrossLanes, Affine, Apply, Axis, Const, Expr, Position
 from graphc.ir.types import DType, Rows, size_of
 
 SHORT = 4  # rows of at most so many vectors are written out
@@ -36,11 +36,13 @@ class Stage:
     bounds: dict[str, tuple[Bound, Bound]] = field(default_factory=dict)
 
 
-def row_kernel(name: str, kept: Sequence[Axis], stages: Sequence[Stage], buffers: Sequence[Buffer], target: Target) -> Kernel:
+def row_kernel(
+    name: str, kept: Sequence[Axis], stages: Sequence[Stage], buffers: Sequence[Buffer], target: Target
+) -> Kernel:
     """The kernel that runs all stages for every point of the kept axes."""
     parts = [Part(tuple(kept) + (() if s.reductions else s.axes), s.reductions, s.lets, s.stores) for s in stages]
     lanes = min(lanes_of(part, buffers, target) for part in parts)
-    body: list = []
+    body: list[Stmt] = []
     for stage in stages:
         body += _stage(stage, lanes)
     totals = [work(part, buffers) for part in parts]
@@ -74,7 +76,7 @@ def _stage(stage: Stage, lanes: int) -> Block:
         return (*stage.lets, *stage.stores, *stage.after)
     # accumulators are numbered apart from the scalar that takes their name once the lanes are combined
     partial = tuple(replace(r, reg=replace(r.reg, name=f"{r.reg.name}.lanes")) for r in stage.reductions)
-    block: list = []
+    block: list[Stmt] = []
     if partial:
         block.append(Vector(stage.axes[-1].name, const(0), lanes, initial(partial)))
     block += _passes(stage, partial, list(stage.axes), lanes)
@@ -101,7 +103,7 @@ def _passes(stage: Stage, partial: Sequence[Reduction], axes: list[Axis], lanes:
 
 def _static_row(axis: Axis, length: int, lanes: int, body: Block, tail: Block) -> Block:
     whole, rest = divmod(length, lanes)
-    block: list = []
+    block: list[Stmt] = []
     at = f"{axis.name}.o"
     if 0 < whole <= SHORT:
         block.append(Unroll(at, tuple(range(whole)), (Vector(axis.name, Affine.of(at) * lanes, lanes, body),)))

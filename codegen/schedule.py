@@ -73,9 +73,7 @@ def strides_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> set[int]:
     for load in part.loads:
         found.add(flat(load.index, buffers[load.operand]).coefficient(axis))
         for i in load.index:
-            if not isinstance(i, Affine) and any(
-                isinstance(e, Load | Position) and _moves(e, axis) for e in walk(i)
-            ):
+            if not isinstance(i, Affine) and any(isinstance(e, Load | Position) and _moves(e, axis) for e in walk(i)):
                 found.add(99)
     return found
 
@@ -145,7 +143,7 @@ def _register_tile(
         for a in part.axes
         if a is not vector and a.name not in fixed and _reuses_vectors(part, a.name, vector.name, buffers)
     ]
-    best = ((), "", 1, min(vectors_in_all, 8))
+    best: tuple[tuple[str, ...], str, int, int] = ((), "", 1, min(vectors_in_all, 8))
     best_cost = math.inf
     for vectors in range(1, min(vectors_in_all, 6) + 1):
         room = (registers - vectors - 1) // vectors
@@ -155,7 +153,11 @@ def _register_tile(
             if cost < best_cost * 0.999:
                 best, best_cost = (full, row, rows, vectors), cost
     full, row, rows, vectors = best
-    if row and rows == int(next(a.extent for a in part.axes if a.name == row)) and not isinstance(_axis(part, row).extent, Rows):
+    if (
+        row
+        and rows == int(next(a.extent for a in part.axes if a.name == row))
+        and not isinstance(_axis(part, row).extent, Rows)
+    ):
         return (*full, row), "", 1, vectors
     return full, row, rows, vectors
 
@@ -171,7 +173,9 @@ def block_length(part: Part, buffers: Sequence[Buffer], target: Target) -> int:
     footprint = points * sum(_bytes_a_step(load, reduction, tiling, buffers) for load in part.loads)
     if footprint <= FOOTPRINT_BYTES or not tiling.vector:
         return 0
-    length = max(BLOCK_BYTES * int(first.extent) // footprint, -(-BLOCK_POINTS // size_of(tuple(a.extent for a in inner))))
+    length = max(
+        BLOCK_BYTES * int(first.extent) // footprint, -(-BLOCK_POINTS // size_of(tuple(a.extent for a in inner)))
+    )
     return length if 2 * length <= int(first.extent) else 0
 
 

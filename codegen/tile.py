@@ -1,9 +1,9 @@
 """Parts whose kept axes are vectorised, as loops: maps, pooling, sums over leading axes, every contraction.
 
-One register tile: accumulators for `rows` x `vectors` results, the reductions around them, then the stores. Axes outside
-the tile are loops; the first of them are the units of parallel work. Padding costs nothing inside: where an axis of the
-tile meets a guarded dimension the edge blocks are separate code with the window axis written out, and an outer axis
-narrows the window loop's bounds instead.
+One register tile: accumulators for `rows` x `vectors` results, the reductions around them, then the stores. Axes
+outside the tile are loops; the first of them are the units of parallel work. Padding costs nothing inside: where an axis
+of the tile meets a guarded dimension the edge blocks are separate code with the window axis written out, and an outer
+axis narrows the window loop's bounds instead.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from dataclasses import dataclass, replace
 
 from codegen.body import with_index
 from codegen.loops import (
-    Accumulate,
     Block,
     Bound,
     Buffer,
     Kernel,
     Let,
     Loop,
-    Reg,
     Registers,
     Set,
     Split,
+    Stmt,
     Store,
     Unroll,
     Vector,
@@ -31,12 +30,15 @@ from codegen.loops import (
     const,
     larger,
     smaller,
+    substituted,
 )
+from codegen.padding import guarded_loads, is_skippable, narrowed
 from codegen.parts import Part, Reduction, chunk, coalesce, coalesce_reductions, drop_safe_guards, extent, span, work
+from codegen.reductions import accumulations, grouped, identity, initial
 from codegen.schedule import UNROLLED, Segment, Tiling, choose_tiling, lanes_of, peeled, vector_axis
 from codegen.target import Target
 from codegen.transpose import transpose_kernel, transposed_axes
-from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, rewrite, substitute, walk
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, Reg, rewrite
 from graphc.ir.types import DType, Rows, size_of
 
 Starts = dict[str, Affine]
@@ -62,14 +64,17 @@ def tile_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target
 def _flat_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target) -> Kernel:
     """A map over one axis: its points are the units, so that maps of any length share the code."""
     lanes = lanes_of(part, buffers, target)
-    body = (*part.lets, *part.stores)
+    body: Block = (*part.lets, *part.stores)
     if not part.axes:
         return Kernel(name, tuple(buffers), 1, 1, body, "scalar")
     (axis,) = part.axes
     stop: Expr = Position(Affine.of("end"), DType.I64)
     if isinstance(axis.extent, Rows):
         stop = Apply("min", (stop, Position(extent(axis), DType.I64)), DType.I64)
-    at, left = Affine.of(f"{axis.name}.0"), Apply("sub", (stop, Position(Affine.of(f"{axis.name}.0"), DType.I64)), DType.I64)
+    at, left = (
+        Affine.of(f"{axis.name}.0"),
+        Apply("sub", (stop, Position(Affine.of(f"{axis.name}.0"), DType.I64)), DType.I64),
+    )
     whole_stop = Apply("sub", (stop, Const(lanes - 1, DType.I64)), DType.I64)
     # whole vectors first; the loop after them runs at most once, with the lanes that are left
     done = Apply("sub", (stop, Apply("mod", (_length(stop), Const(lanes, DType.I64)), DType.I64)), DType.I64)
@@ -117,7 +122,9 @@ class _Tiles:
         schedule = f"{self.tiling}, order=({order}), parallel={split}"
         if self.part.blocking:
             schedule += f", blocks={{{self.part.blocking.axis}: {self.part.blocking.length}}}"
-        return Kernel(self.name, tuple(self.buffers), units, grain, self._body(levels[:split], levels[split:]), schedule)
+        return Kernel(
+            self.name, tuple(self.buffers), units, grain, self._body(levels[:split], levels[split:]), schedule
+        )
 
     def _body(self, parallel: Sequence[_Level], serial: Sequence[_Level]) -> Block:
         """All units of a call; with blocking, once to clear the accumulators, once a block, once to finish."""
@@ -177,7 +184,7 @@ class _Tiles:
     def _level(self, level: _Level, inside: Callable[[Starts], Block], unit: Affine | None) -> Block:
         if not level.segments:
             return self._axis_level(level, inside, unit)
-        block: list = []
+        block: list[Stmt] = []
         for segment in level.segments:
             block += self._segment(level, segment, inside, unit)
         return tuple(block)
@@ -197,7 +204,9 @@ class _Tiles:
         is_whole = segment.count == level.count
         has_rows = isinstance(level.axis.extent, Rows) and level.axis.name == self.tiling.row
         block = Affine.of(level.var)
-        start = block * segment.size + (segment.start - segment.first * segment.size) if has_rows else segment.begin(block)
+        start = (
+            block * segment.size + (segment.start - segment.first * segment.size) if has_rows else segment.begin(block)
+        )
         body = inside({f"{level.axis.name}": start, f"{level.axis.name}.size": const(segment.size)})
         low: Bound = const(first) if unit is None else unit if is_whole else larger(unit, const(first))
         high: Bound = const(last) if unit is None else unit + 1 if is_whole else smaller(unit + 1, const(last))
@@ -249,8 +258,8 @@ class _Tiles:
         return tuple(Store(n, where, value(r)) for r, n in numbers)
 
     def _reductions(self, part: Part, starts: Starts) -> Block:
-        block: list = []
-        for reductions in _grouped(part.reductions):
+        block: list[Stmt] = []
+        for reductions in grouped(part.reductions):
             block += self._reduce(part, reductions, list(reductions[0].axes), starts)
         return tuple(block)
 
@@ -270,7 +279,11 @@ class _Tiles:
             known = {row: (start.constant, start.constant + size - 1)}
         else:
             segments = [s for s in self._peeled_rows() if s.size == size and s.count > 1]
-            known = {row: (min(s.start for s in segments), max(s.start + s.count * s.size for s in segments) - 1)} if segments else {}
+            known = (
+                {row: (min(s.start for s in segments), max(s.start + s.count * s.size for s in segments) - 1)}
+                if segments
+                else {}
+            )
         part = drop_safe_guards(self.part, self.buffers, known)
         return coalesce_reductions(part, self.buffers)
 
@@ -280,7 +293,7 @@ class _Tiles:
         if not row:
             return block
         where = {row: starts[row] + Affine.of(f"{row}.i")}
-        return tuple(_substitute(stmt, where) for stmt in block)
+        return substituted(block, where)
 
     def _each(self, starts: Starts, make: Callable[[tuple[Affine, ...]], Block]) -> Block:
         """The statements for every result of the tile; `make` is given the register index."""
@@ -300,7 +313,7 @@ class _Tiles:
             return make(index)
         whole, rest = divmod(starts[f"{t.vector}.size"].constant, t.lanes)
         start, which = starts[t.vector], f"{t.vector}.o"
-        block: list = []
+        block: list[Stmt] = []
         if whole == 1:
             block.append(Vector(t.vector, start, t.lanes, make((*index, const(0)))))
         elif whole:
@@ -312,7 +325,11 @@ class _Tiles:
         return tuple(block)
 
     def _finish(self, part: Part, index: tuple[Affine, ...]) -> Block:
-        fix = lambda e: with_index(_with_positions(e, part.reductions), self.registers | _at(self.registers), index)  # noqa: E731
+        names = self.registers | {f"{name}.at" for name in self.registers}
+
+        def fix(e: Expr) -> Expr:
+            return with_index(_with_positions(e, part.reductions), names, index)
+
         lets = tuple(Let(let.reg, fix(let.value)) for let in part.lets)
         return (*lets, *(replace(s, value=fix(s.value)) for s in part.stores))
 
@@ -324,7 +341,9 @@ class _Tiles:
             return self._each(starts, lambda index: accumulations(reductions, index))
         axis = axes[0]
         if self._written_out(axis, reductions, starts):
-            return (Unroll(axis.name, tuple(range(int(axis.extent))), self._reduce(part, reductions, axes[1:], starts)),)
+            return (
+                Unroll(axis.name, tuple(range(int(axis.extent))), self._reduce(part, reductions, axes[1:], starts)),
+            )
         start, stop = part.bounds.get(axis.name, (const(0), extent(axis)))
         narrowed = [self._narrow(r, axis, start, stop) for r in reductions] if len(reductions) == 1 else []
         if narrowed:
@@ -344,7 +363,7 @@ class _Tiles:
         return any(
             isinstance(i, Affine) and i.coefficient(axis.name) and tile & set(i.axes)
             for r in reductions
-            for load in _guarded(r)
+            for load in guarded_loads(r)
             for i in (load.index[d] for d in load.guarded)
         )
 
@@ -352,14 +371,14 @@ class _Tiles:
         """Loop bounds that keep guarded dimensions inside, and the reduction without those guards."""
         inner = {self.tiling.vector, self.tiling.row, *self.tiling.full} | {a.name for a in r.axes}
         done: dict[Load, set[int]] = {}
-        for load in _guarded(r):
-            if not _skippable(r, load):
+        for load in guarded_loads(r):
+            if not is_skippable(r, load):
                 continue
             for d in load.guarded:
                 at = load.index[d]
                 if not isinstance(at, Affine) or not at.coefficient(axis.name) or (set(at.axes) - {axis.name}) & inner:
                     continue
-                start, stop = _inside(at, axis.name, self.buffers[load.operand].shape[d], start, stop)
+                start, stop = narrowed(at, axis.name, self.buffers[load.operand].shape[d], start, stop)
                 done.setdefault(load, set()).add(d)
 
         def leaf(e: Expr) -> Expr:
@@ -374,11 +393,11 @@ class _Tiles:
         segments = self.tiling.row_segments
         row = self.tiling.row
         dims = [
-            (load.index[d], self.buffers[load.operand].shape[d], r)
+            (at, self.buffers[load.operand].shape[d], r)
             for r in self.part.reductions
-            for load in _guarded(r)
+            for load in guarded_loads(r)
             for d in load.guarded
-            if isinstance(load.index[d], Affine) and load.index[d].coefficient(row)  # type: ignore[union-attr]
+            if isinstance(at := load.index[d], Affine) and at.coefficient(row)
         ]
         if not dims or isinstance(self.axes[row].extent, Rows):
             return segments
@@ -399,89 +418,6 @@ def _blocks(segments: Sequence[Segment]) -> int:
     return sum(s.count for s in segments)
 
 
-IDENTITY = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf"), "argmax": float("-inf"), "argmin": float("inf")}
-
-
-def identity(combine: str, dtype: DType) -> Const:
-    """The value a reduction starts from."""
-    value = IDENTITY[combine]
-    if dtype.is_float or abs(value) != float("inf"):
-        return Const(value if dtype.is_float else int(value), dtype)
-    if dtype is DType.BOOL:
-        return Const(value > 0, dtype)
-    bits = dtype.size * 8
-    top = 2 ** (bits - 1) - 1 if dtype.is_signed else 2**bits - 1
-    bottom = -(2 ** (bits - 1)) if dtype.is_signed else 0
-    return Const(top if value > 0 else bottom, dtype)
-
-
-def initial(reductions: Sequence[Reduction], index: tuple[Affine, ...] = ()) -> Block:
-    """Every reduction's register at its identity (argmax and argmin: and position 0)."""
-    block: list = []
-    for r in reductions:
-        block.append(Set(replace(r.reg, index=index), identity(r.combine, r.reg.dtype)))
-        if r.position is not None:
-            block.append(Set(Reg(f"{r.reg.name}.at", DType.I32, index), Const(0, DType.I32)))
-    return tuple(block)
-
-
-def accumulations(reductions: Sequence[Reduction], index: tuple[Affine, ...], masked: bool = False) -> Block:
-    block: list = []
-    for r in reductions:
-        block += r.lets
-        block.append(Accumulate(replace(r.reg, index=index), r.combine, r.value, r.position, masked))
-    return tuple(block)
-
-
-def _grouped(reductions: Sequence[Reduction]) -> list[list[Reduction]]:
-    """Reductions over the same axes share their loops, unless padding makes their bounds differ."""
-    groups: list[list[Reduction]] = []
-    for r in reductions:
-        mate = next((g for g in groups if g[0].axes == r.axes and not _guarded(r) and not _guarded(g[0])), None)
-        if mate is None and not r.lets:
-            mate = next((g for g in groups if g[0].axes == r.axes and g[0].value == r.value), None)
-        if mate is None:
-            groups.append([r])
-        else:
-            mate.append(r)
-    return groups
-
-
-def _guarded(r: Reduction) -> list[Load]:
-    return [e for expr in r.exprs for e in walk(expr) if isinstance(e, Load) and e.guarded]
-
-
-def _skippable(r: Reduction, load: Load) -> bool:
-    """Whether a point at which `load` is outside adds nothing, so that it need not be visited."""
-    if r.lets:
-        return False
-    if r.value == load:
-        return load.fill == IDENTITY[r.combine]
-    match r.value:
-        case Apply("mul", factors):
-            return r.combine == "add" and load in factors and load.fill == 0
-    return False
-
-
-def _inside(index: Affine, axis: str, dim: int, start: Bound, stop: Bound) -> tuple[Bound, Bound]:
-    """Bounds of `axis` narrowed to 0 <= index < dim."""
-    c = index.coefficient(axis)
-    rest = index - Affine(((axis, c),))
-    if c > 0:
-        low, high = _ceil_div(rest * -1, c), _ceil_div(rest * -1 + dim, c)
-    else:
-        low, high = _ceil_div(rest - (dim - 1), -c), _ceil_div(rest + 1, -c)
-    return larger(start, low), smaller(stop, high)
-
-
-def _ceil_div(value: Affine, divisor: int) -> Bound:
-    if divisor == 1:
-        return value
-    if not value.terms:
-        return const(-(-value.constant // divisor))
-    return Apply("floor_div", (as_i64(value + (divisor - 1)), Const(divisor, DType.I64)), DType.I64)
-
-
 def _with_positions(expr: Expr, reductions: Sequence[Reduction]) -> Expr:
     """Registers of argmax and argmin stand for the position found, not for the best value."""
     found = {r.reg.name for r in reductions if r.position is not None}
@@ -490,29 +426,3 @@ def _with_positions(expr: Expr, reductions: Sequence[Reduction]) -> Expr:
         return Reg(f"{e.name}.at", DType.I32) if isinstance(e, Reg) and e.name in found else e
 
     return rewrite(expr, leaf) if found else expr
-
-
-def _at(names: frozenset[str]) -> frozenset[str]:
-    return frozenset(f"{name}.at" for name in names)
-
-
-def _substitute(stmt: object, where: Starts):  # type: ignore[no-untyped-def]
-    """A statement with variables replaced in every expression and index."""
-    inside = lambda block: tuple(_substitute(s, where) for s in block)  # noqa: E731
-    match stmt:
-        case Loop(start=start, stop=stop, body=body):
-            return replace(stmt, start=_bound(start, where), stop=_bound(stop, where), body=inside(body))
-        case Unroll(body=body) | Vector(body=body) | Registers(body=body):
-            return replace(stmt, body=inside(body))
-        case Let(value=value) | Set(value=value):
-            return replace(stmt, value=substitute(value, where))
-        case Accumulate(value=value, position=position):
-            return replace(stmt, value=substitute(value, where), position=position and substitute(position, where))
-        case Store(index=index, value=value):
-            new = tuple(i.substitute(where) if isinstance(i, Affine) else substitute(i, where) for i in index)
-            return replace(stmt, index=new, value=substitute(value, where))
-    raise AssertionError(stmt)
-
-
-def _bound(bound: Bound, where: Starts) -> Bound:
-    return bound.substitute(where) if isinstance(bound, Affine) else substitute(bound, where)

@@ -40,9 +40,9 @@ def transpose_kernel(
     levels = [(axis.name, int(axis.extent)) for axis in outer] + blocks[:1]
 
     def tile(rows: int, columns: int) -> Transpose:
-        bases = [Affine.of(var) * lanes for var, _ in blocks]
+        row_base, column_base = (Affine.of(var) * lanes for var, _ in blocks)
         index = tuple(i for i in store.index if isinstance(i, Affine))
-        return Transpose(load, store.buffer, index, row.name, column.name, *bases, lanes, rows, columns)
+        return Transpose(load, store.buffer, index, row.name, column.name, row_base, column_base, lanes, rows, columns)
 
     def columns_of(rows: int) -> Block:
         whole, rest = divmod(int(column.extent), lanes)

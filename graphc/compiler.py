@@ -57,10 +57,20 @@ class Compilation:
     seconds: Mapping[str, float]
 
 
-def compile_graph(graph: Graph, options: CompileOptions | None = None, bind: Mapping[str, Array] | None = None) -> Executable:
-    """The native executable of a graph. `bind` lends arrays to weights and states by name (see Executable)."""
+def compile_graph(
+    graph: Graph,
+    options: CompileOptions | None = None,
+    bind: Mapping[str, Array] | None = None,
+    *,
+    pipeline: Sequence[Pass] = PIPELINE,
+    arena: bool = True,
+) -> Executable:
+    """The native executable of a graph. `bind` lends arrays to weights and states by name (see Executable).
+
+    Another `pipeline`, or `arena=False` (no memory is shared), may change its speed, never what it computes.
+    """
     options = options or compile_options()
-    compilation = analyse(graph, options)
+    compilation = analyse(graph, options, pipeline, arena)
     from codegen import jit
 
     began = time.perf_counter()
@@ -74,16 +84,18 @@ def compile_graph(graph: Graph, options: CompileOptions | None = None, bind: Map
     )
 
 
-def analyse(graph: Graph, options: CompileOptions) -> Compilation:
+def analyse(
+    graph: Graph, options: CompileOptions, pipeline: Sequence[Pass] = PIPELINE, arena: bool = True
+) -> Compilation:
     """Everything up to the LLVM text: passes, memory plan, kernels."""
     from codegen.program import build_program
     from codegen.target import host_target, named_target
 
     dump = _dump_folder(options, graph)
     clock = _Clock()
-    optimised = run_passes(graph, PIPELINE, verify=options.verify, dump=dump)
+    optimised = run_passes(graph, pipeline, verify=options.verify, dump=dump)
     clock.lap("passes")
-    plan = plan_memory(optimised)
+    plan = plan_memory(optimised, arena)
     clock.lap("memory")
     target = named_target(options.cpu) if options.cpu else host_target()
     program, code = build_program(plan, target)

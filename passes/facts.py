@@ -1,6 +1,6 @@
 """What fusion knows of a node: its kind, its space, what it reads at which index, and what a point costs.
 
-All of it follows from the op's class and its nests. *Free* nodes (views and generated values) hold no memory of their
+All of it follows from the op's class and its nests. *Free* nodes (views, constants, indices) hold no memory of their
 own: reads look through them at what lies behind, and every kernel that needs one computes it anew.
 """
 
@@ -16,7 +16,7 @@ from graphc.ir.nest import Affine, Apply, Axis, Index, Load, Nest, loads, substi
 from graphc.ir.op import Alias, Contraction, Node, Op, Parameter, Reduction, Source, Types, Value, View, Window
 from graphc.ir.types import Shape, size_of
 from graphc.primitives.source import Constant
-from passes.cost import flops_of
+from passes.cost import SIMPLE, flops_of
 
 
 class Kind(Enum):
@@ -112,15 +112,16 @@ class FactsOf:
             return Facts(node, position, kind, node.outputs, reads=reads, full=node.types[0].shape)
         nests = self.nests(node)
         kind = _kind(node, nests)
+        flops = max(flops_of(nest) for nest in nests)
         full, reduced = _space(nests[0]) if kind is Kind.REDUCTION else (node.types[0].shape, ())
         return Facts(
             node,
             position,
             kind,
             node.outputs,
-            free=kind is Kind.MAP and isinstance(node.op, View | Source),
+            free=kind is Kind.MAP and isinstance(node.op, View | Source) and flops <= SIMPLE,
             reads=tuple(dict.fromkeys(read for nest in nests for read in self._reads(node, nest, kind))),
-            flops=max(flops_of(nest) for nest in nests),
+            flops=flops,
             points=sum(size_of(tuple(axis.extent for axis in nest.axes + nest.reduce)) for nest in nests),
             full=full,
             reduced=reduced,

@@ -29,11 +29,10 @@ def fuse(graph: Graph) -> Graph:
     for every kernel, and for every operand that stays in memory between two kernels with the reason. Nodes that no
     result needs are left out. The same graph when nothing is left to fuse.
     """
-    facts = FactsOf(graph)
+    owned = own_results(graph)
+    facts = FactsOf(owned)
     if not any(f.kind.is_computed for f in facts.by_node.values()):
         return graph
-    owned = own_results(graph)
-    facts = facts if owned is graph else FactsOf(owned)
     groups = Groups(owned, facts)
     join_producers(groups)
     recompute_cheap(groups)

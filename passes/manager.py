@@ -27,13 +27,20 @@ def pass_name(step: Pass) -> str:
     return pass_name(step.func) if isinstance(step, partial) else step.__name__
 
 
-def run_passes(graph: Graph, passes: Sequence[Pass], *, verify: int = 1, dump: Path | None = None) -> Graph:
+def run_passes(
+    graph: Graph,
+    passes: Sequence[Pass],
+    *,
+    verify: int = 1,
+    dump: Path | None = None,
+    trace: list[tuple[str, Graph]] | None = None,
+) -> Graph:
     """The graph after all passes.
 
     verify: 0 trusts the passes, 1 verifies the graph after every pass that changed it, 2 also interprets it before and
     after on random inputs. dump: a directory that receives every changed graph as `NN-pass.graph`, and `index.txt`
-    (pass, milliseconds, nodes before -> after, remarks). PassError names the pass, the node and its layer, carries the
-    graph as a note and says how to repeat the pass alone.
+    (pass, milliseconds, nodes before -> after, remarks). trace: receives the name and result of every pass. PassError
+    names the pass, the node and its layer, carries the graph as a note and says how to repeat the pass alone.
     """
     run = _Run(verify, _Dump(dump) if dump else None)
     if verify:
@@ -42,6 +49,8 @@ def run_passes(graph: Graph, passes: Sequence[Pass], *, verify: int = 1, dump: P
         run.dump.write("input", graph)
     for step in passes:
         graph = run.step(step, graph)
+        if trace is not None:
+            trace.append((pass_name(step), graph))
     return graph
 
 

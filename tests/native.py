@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import mmap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,12 @@ from codegen.loops import Kernel
 from codegen.lower import Lowered, lower
 from codegen.target import Target
 from graphc.ir.builder import Builder
+from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
-from graphc.ir.op import Array, Op, Types
-from graphc.ir.types import concrete
+from graphc.ir.op import Array, Node, Op, Types, Value
+from graphc.ir.types import DType, TensorType, concrete
+from graphc.primitives.elementwise import Bitcast, Cast
+from graphc.primitives.source import Constant
 
 RUBBISH = 0x5A  # every byte of memory that has not been written
 _READ, _READ_WRITE = 1, 3
@@ -185,3 +188,54 @@ def assert_exact_enough(got: Array, plain: Array, exact: Array, scale: float) ->
     unit = float(np.finfo(plain.dtype).eps)
     np.testing.assert_array_equal(got[~finite], plain[~finite])
     np.testing.assert_allclose(got[finite], exact[finite].astype(plain.dtype), rtol=0, atol=4 * own + 8 * unit * scale)
+
+
+# ---- the same computation in f64
+
+
+def remake(op: Op, change: Callable[[Any], Any]) -> Op:
+    """The op with every attribute changed."""
+    attributes: Any = op
+    return type(op)(**{f.name: change(getattr(op, f.name)) for f in fields(attributes)})
+
+
+def in_f64(value: Any) -> Any:
+    """Types, ops and attributes with f64 for f32, so that differences are exact enough."""
+    match value:
+        case DType.F32:
+            return DType.F64
+        case tuple():
+            return tuple(in_f64(v) for v in value)
+        case TensorType():
+            return value.with_dtype(in_f64(value.dtype))
+        case Op():
+            return remake(value, in_f64)
+    return value
+
+
+def widened(graph: Graph) -> Graph:
+    """The graph with f64 for every f32, results in the same order; bits are still made and read as f32."""
+    b = Builder(graph.name)
+    known = {v: b.input(v.name, in_f64(v.type), v.op.role) for v in graph.inputs}  # type: ignore[attr-defined]
+    for node in graph.nodes:
+        values = _widened_node(b, node, [known[v] for v in node.inputs])
+        known.update(zip(node.outputs, values, strict=True))
+    return b.build([known[v] for v in graph.results])
+
+
+def _widened_node(b: Builder, node: Node, inputs: Sequence[Value]) -> Sequence[Value]:
+    match node.op:
+        case Bitcast(dtype):
+            was = [b.add(Cast(old.dtype), new) for old, new in zip(node.inputs, inputs, strict=True)]
+            return (b.add(Cast(in_f64(dtype)), b.add(Bitcast(dtype), *was)),)
+        case Constant(array) if array.dtype == np.float32:
+            return (b.add(Constant(array.astype(np.float64))),)
+        case Constant():
+            return (b.add(node.op),)
+        case Fused(body, label):
+            return b.add_all(Fused(widened(body), label), *inputs)
+    return b.add_all(in_f64(node.op), *inputs)
+
+
+def widen(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype == np.float32 else array

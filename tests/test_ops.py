@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from native import assert_exact_enough, largest, run_op
+from native import assert_exact_enough, in_f64, largest, remake, run_op
 
 import graphc.primitives  # noqa: F401  (fills the registry)
 from codegen.target import host_target
@@ -91,12 +91,6 @@ def shrink(value: Any, rows: int) -> Any:
         case Op():
             return remake(value, lambda attribute: shrink(attribute, rows))
     return value
-
-
-def remake(op: Op, change: Callable[[Any], Any]) -> Op:
-    """The op with every attribute changed."""
-    attributes: Any = op
-    return type(op)(**{f.name: change(getattr(op, f.name)) for f in fields(attributes)})
 
 
 # ---- what a nest means
@@ -296,20 +290,6 @@ def test_every_scalar_function_is_tested() -> None:
 
 
 # ---- gradients
-
-
-def in_f64(value: Any) -> Any:
-    """Types, ops and attributes with f64 for f32, so that differences are exact enough."""
-    match value:
-        case DType.F32:
-            return F64
-        case tuple():
-            return tuple(in_f64(v) for v in value)
-        case TensorType():
-            return value.with_dtype(in_f64(value.dtype))
-        case Op():
-            return remake(value, in_f64)
-    return value
 
 
 def sweep(

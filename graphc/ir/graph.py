@@ -33,6 +33,15 @@ class Graph:
     checks: tuple[Check, ...] = ()
     output_names: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """The text of `graphc.ir.text`."""
+        from graphc.ir.text import print_graph  # the printer knows graphs
+
+        return print_graph(self)
+
+    def __repr__(self) -> str:
+        return f"<graph @{self.name}: {len(self.inputs)} inputs, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"
+
     @property
     def results(self) -> tuple[Value, ...]:
         """Everything a run must produce: outputs, next states, checks."""

@@ -4,7 +4,8 @@ A `Nest` says: for every point of the parallel `axes`, combine the value of `bod
 and store the result at `store`. Loads are affine in the axes; a *guarded* load outside its operand yields `fill`
 (padding); an index that is itself an expression is an indirect load (gather) and is clamped into the operand, so native
 code never reads outside its buffers. An op hands over one nest or several that write disjoint parts of its results.
-Codegen chooses the schedule and never learns which op a nest came from.
+Codegen chooses the schedule and never learns which op a nest came from; its kernels are written in the same expressions,
+with two more kinds for registers.
 """
 
 from __future__ import annotations
@@ -195,7 +196,31 @@ class RowCount(ExprBase):
         return "rows"
 
 
-Expr: TypeAlias = Const | Load | Apply | Position | RowCount
+@dataclass(frozen=True, slots=True)
+class Reg(ExprBase):
+    """The value of a register of a kernel; a register array is indexed by unrolled variables only."""
+
+    name: str
+    dtype: DType
+    index: tuple[Affine, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
+
+
+@dataclass(frozen=True, slots=True)
+class AcrossLanes(ExprBase):
+    """All lanes of a vector register combined in a fixed tree; for argmax/argmin the position of the best."""
+
+    combine: str
+    reg: Reg
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"lanes.{self.combine}({self.reg})"
+
+
+Expr: TypeAlias = Const | Load | Apply | Position | RowCount | Reg | AcrossLanes
 Index: TypeAlias = Affine | Expr
 Scalar: TypeAlias = ExprBase | float | int | bool
 
@@ -242,7 +267,7 @@ def loads(expr: Expr) -> list[Load]:
 
 
 def rewrite(expr: Expr, leaf: Callable[[Expr], Expr]) -> Expr:
-    """The expression with `leaf` applied to every Const, Load, Position and RowCount (innermost first)."""
+    """The expression with `leaf` applied to everything in it but the Applys, innermost first."""
     match expr:
         case Apply(fn, args, dtype):
             new = tuple(rewrite(a, leaf) for a in args)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graphc.ir.graph import Graph
-from graphc.ir.op import Value
+from graphc.ir.op import Node, Value
 
 ALIGNMENT = 64
 
@@ -47,6 +47,11 @@ class MemoryPlan:
     def buffer(self, value: Value) -> Buffer:
         return self.buffers[self.buffer_of[value]]
 
+    def __str__(self) -> str:
+        return format_plan(self)
+
+    __repr__ = __str__
+
 
 def format_plan(plan: MemoryPlan) -> str:
     """The plan as a table, a line per buffer in order of first use, with the totals below."""
@@ -59,3 +64,14 @@ def format_plan(plan: MemoryPlan) -> str:
     lines += [f"copy %{new.name} to %{state.name} at the end" for state, new in plan.copies]
     lines.append(f"arena {plan.arena_bytes} bytes; alive at once {plan.live_bound}; without sharing {plan.unplanned_bytes}")
     return "\n".join(lines)
+
+
+def plan_comments(plan: MemoryPlan) -> dict[Node, str]:
+    """For every node where its results live, to be printed behind it: `arena 640, 256 bytes, last used by node 7`."""
+    return {node: "; ".join(_home(plan.buffer(value)) for value in node.outputs) for node in plan.graph.nodes}
+
+
+def _home(buffer: Buffer) -> str:
+    if buffer.place != "arena":
+        return buffer.place if buffer.place == "constant" else f"{buffer.place} %{buffer.name}"
+    return f"arena {buffer.offset}, {buffer.nbytes} bytes, last used by node {buffer.last}"

@@ -176,7 +176,9 @@ class _Port:
     def check_short(self, array: Array, rows: int) -> None:
         wanted = (rows * self.per, *self.shape[1:])
         if not isinstance(array, np.ndarray) or array.shape != wanted:
-            raise ValueError(f"input {self.name!r}: expected shape {wanted}, got {getattr(array, 'shape', type(array))}")
+            raise ValueError(
+                f"input {self.name!r}: expected shape {wanted}, got {getattr(array, 'shape', type(array))}"
+            )
         self._layout(array)
 
     def _layout(self, array: Array) -> Array:
@@ -211,4 +213,6 @@ def _arena(nbytes: int, name: str) -> Array:
     try:
         return aligned_empty((max(nbytes, 64),), np.dtype(np.uint8))
     except (MemoryError, ValueError) as error:
-        raise MemoryError(f"{name} needs an arena of {nbytes:,} bytes, which this machine cannot give: {error}") from None
+        raise MemoryError(
+            f"{name} needs an arena of {nbytes:,} bytes, which this machine cannot give: {error}"
+        ) from None
