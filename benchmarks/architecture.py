@@ -225,7 +225,7 @@ class _ShapeOps:
         return (rows, columns, x[-1])
 
     def batch_norm(self, x: Shape) -> Shape:
-        self.weights.append({name: x[-1:] for name in ("gamma", "beta", "moving_mean", "moving_variance")})
+        self.weights.append(dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), x[-1:]))
         return x
 
     def max_pool(self, layer: MaxPool2D, x: Shape) -> Shape:

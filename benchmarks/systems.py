@@ -69,7 +69,7 @@ def environment(system: System, threads: int, caches: Path) -> dict[str, str]:
         "MKL_NUM_THREADS": count,
         "NPROC": count,  # the size of XLA's thread pool
         "TF_NUM_INTRAOP_THREADS": count,
-        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_NUM_INTEROP_THREADS": count,
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "JAX_PLATFORMS": "cpu",
         "CUDA_VISIBLE_DEVICES": "",

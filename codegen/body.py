@@ -6,12 +6,12 @@ before (an accumulator, a row kept in scratch memory) is read from there. Every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.loops import Buffer, Let
 from graphc.ir.graph import Graph
-from graphc.ir.nest import Affine, Apply, Const, Expr, Index, Load, Nest, Position, Reg, cast, rewrite
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, cast, rewrite
 from graphc.ir.op import Node, Value
 from graphc.ir.types import DType, concrete
 
@@ -156,3 +156,16 @@ def with_index(expr: Expr, names: frozenset[str], index: tuple[Affine, ...]) -> 
         return replace(e, index=index) if isinstance(e, Reg) and e.name in names else e
 
     return rewrite(expr, leaf)
+
+
+def only_at(at: tuple[Index, ...], result: Expr) -> Access:
+    """A value that is known at one index only."""
+    return lambda index: result if index == at else None
+
+
+def row_major(axes: Sequence[Axis]) -> Expr:
+    """The position of a point of the axes, counted row by row."""
+    total, step = Affine(), 1
+    for axis in reversed(axes):
+        total, step = total + Affine.of(axis) * step, step * int(axis.extent)
+    return Position(total, DType.I32)

@@ -89,8 +89,16 @@ class Tracer:
         self.bounds.append(Bound(ids.value, low, high, what, message))
         self.builder.check(ops.cast(outside, "int32").value, message)
 
+    def resume(self, builder: Builder) -> None:
+        """Go on in a builder whose graph was made from this tracer's by passes: the same inputs, new values."""
+        states = {value: variable for variable, value in self.inputs.items()}
+        self.builder = builder
+        self.current = dict(self.inputs)
+        self.current.update({states[state]: value for state, value in builder.updates})
+
     def finish(self) -> None:
         """Record the updates of all variables that hold another value now."""
+        self.builder.updates.clear()
         for variable, value in self.current.items():
             if value != self.inputs[variable]:
                 self.builder.update(self.inputs[variable], value)

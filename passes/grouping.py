@@ -18,6 +18,7 @@ FIXED = {
     Kind.KERNEL: Refusal("kernel", "the node is a kernel already"),
 }
 HAZARD = Refusal("hazard", "the kernel would overwrite a state in place that it reads at other elements")
+CHECKED = Refusal("checks", "no state may change before a check is looked at, and both would be in one kernel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Groups:
         self.graph = graph
         live = _live(graph)
         found = [facts.by_node[node] for node in graph.nodes if node in live]
+        self.checks = {check.value for check in graph.checks}
         self.wanted = set(graph.results)
         self.wanted |= {r.value for f in found if not f.kind.is_computed for r in f.reads}
         self.nodes = [f for f in found if not f.free or f.outputs[0] in self.wanted]
@@ -66,7 +68,7 @@ class Groups:
             for read in facts.reads:
                 if read.value.node in self.home:
                     self.dag.add_edge(self.home[read.value.node], self.home[facts.node])
-        checks = [self.home[n] for c in self.graph.checks if (n := root(c.value).node) in self.home]
+        checks = [self.home[value.node] for value in self.checks]
         memory_readers: dict[Value, list[int]] = {}
         for value, readers in self.readers.items():
             memory_readers.setdefault(root(value), []).extend(self.home[f.node] for f in readers if f.kind.is_computed)
@@ -119,8 +121,8 @@ class Groups:
         form = form_of(members, outputs)
         if isinstance(form, Refusal):
             return form
-        if not inside.isdisjoint(self.updated) and self._overwrites_early(members, form):
-            return HAZARD
+        if len(members) > 1 and not inside.isdisjoint(self.updated) and (problem := self._hazard(members, form)):
+            return problem
         nbytes = sum(min(v.type.size, points) * v.dtype.size for v, points in asked.items())
         nbytes += sum(v.type.nbytes for v in outputs)
         main = next((f for f in members if f.kind is not Kind.MAP), None)
@@ -135,10 +137,14 @@ class Groups:
         holders = self.held[value.node] | groups
         return any(not self.held[r.node] <= holders for r in self.readers.get(value, ()))
 
+    def _hazard(self, members: Sequence[Facts], form: Form) -> Refusal | None:
+        """Why the updates among the members could not be made in place."""
+        if not self.checks.isdisjoint(value for f in members for value in f.outputs):
+            return CHECKED
+        return HAZARD if self._overwrites_early(members, form) else None
+
     def _overwrites_early(self, members: Sequence[Facts], form: Form) -> bool:
-        """Whether an update made here in place would hit a state that is read here at other elements."""
-        if len(members) == 1:
-            return False
+        """Whether a state that is updated here is read here at other elements."""
         states = {state for f in members for state in self.updated.get(f.node, ())}
         early = ancestors(members, {f.node for f in members if f.kind is not Kind.MAP})
         return any(

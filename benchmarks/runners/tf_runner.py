@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,7 +36,7 @@ class Runner:
 
     def __init__(self, mode: str, threads: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(int(os.environ["TF_NUM_INTEROP_THREADS"]))
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
         self.version = f"tensorflow {tf.__version__}"
         self._xla = mode == "xla"
 
