@@ -13,12 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Self
 
+import llvmlite
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
 from codegen.target import Target, host_target
 
 OPT_LEVEL = 2
+LLVM = f"llvmlite {llvmlite.__version__}, LLVM {'.'.join(map(str, llvm.llvm_version_info))}"
+"""The versions that machine code depends on."""
 
 _initialise_lock = threading.Lock()
 _initialised: set[str] = set()

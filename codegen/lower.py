@@ -92,6 +92,8 @@ class _Lowering:
         )
 
     def _tile(self, part: Part) -> None:
+        if not part.points:  # nothing to compute: no kernel
+            return
         self._emit(lambda name, buffers: tile_kernel(name, part, buffers, self.target))
 
     # One or several reductions over shared kept axes
@@ -260,6 +262,8 @@ class _Lowering:
         self._row_part(part)
 
     def _row_part(self, part: Part) -> None:
+        if not part.points:
+            return
         stage = Stage(part.reductions[0].axes, part.reductions, (), (), (*part.lets, *part.stores), dict(part.bounds))
         if any(r.axes != stage.axes for r in part.reductions):
             assert not part.bounds
@@ -289,6 +293,8 @@ class _Lowering:
     def _row_group(self, anchors: Sequence[Node]) -> None:
         rows = RowGroup(self.body, self.graph, anchors, self._levels())
         stages = rows.stages()
+        if not size_of(rows.kept_shape):
+            return
         self._emit(
             lambda name, buffers: row_kernel(
                 name, rows.kept, stages, [*buffers, *rows.scratch_of(len(buffers))], self.target
@@ -312,7 +318,8 @@ class _Lowering:
         )
         if nest.scatter:
             self._zero(number, value)
-        self._emit(lambda name, buffers: self._ordered(name, anchor, nest, number, buffers))
+        if value.type.size:
+            self._emit(lambda name, buffers: self._ordered(name, anchor, nest, number, buffers))
         self.available[value] = lambda index: Load(number, index, value.dtype)
         rest = [v for v in self.graph.outputs if v != value]
         if rest:

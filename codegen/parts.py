@@ -167,18 +167,10 @@ def span(index: Affine, axes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
 def drop_safe_guards(part: Part, buffers: Sequence[Buffer], known: Mapping[str, tuple[int, int]] | None = None) -> Part:
     """Removes guards from load dimensions that no point of the axes leaves. `known` narrows the range of axes."""
 
-    def leaf(e: Expr, ranges: Mapping[str, tuple[int, int]]) -> Expr:
-        if not isinstance(e, Load) or not e.guarded:
-            return e
-        shape = buffers[e.operand].shape
-        risky = tuple(d for d in e.guarded if _leaves(e.index[d], shape[d], ranges))
-        return replace(e, guarded=risky)
-
     kept = {a.name: (0, int(a.extent) - 1) for a in part.axes} | dict(known or {})
 
-    def stripped(exprs_axes: tuple[Axis, ...]) -> Callable[[Expr], Expr]:
-        ranges = kept | {a.name: (0, int(a.extent) - 1) for a in exprs_axes}
-        return lambda expr: rewrite(expr, lambda e: leaf(e, ranges))
+    def stripped(axes: tuple[Axis, ...]) -> Callable[[Expr], Expr]:
+        return lambda expr: _unguarded(expr, buffers, kept | {a.name: (0, int(a.extent) - 1) for a in axes})
 
     outside = stripped(())
     return replace(
@@ -189,9 +181,26 @@ def drop_safe_guards(part: Part, buffers: Sequence[Buffer], known: Mapping[str, 
     )
 
 
+def drop_guards(r: Reduction, buffers: Sequence[Buffer], ranges: Mapping[str, tuple[int, int]]) -> Reduction:
+    """Removes the guards of a reduction that cannot fail for axes in these ranges; other axes keep theirs."""
+    return r.map(lambda expr: _unguarded(expr, buffers, ranges))
+
+
+def _unguarded(expr: Expr, buffers: Sequence[Buffer], ranges: Mapping[str, tuple[int, int]]) -> Expr:
+    def leaf(e: Expr) -> Expr:
+        if not isinstance(e, Load) or not e.guarded:
+            return e
+        shape = buffers[e.operand].shape
+        return replace(e, guarded=tuple(d for d in e.guarded if _leaves(e.index[d], shape[d], ranges)))
+
+    return rewrite(expr, leaf)
+
+
 def _leaves(index: Index, dim: int, ranges: Mapping[str, tuple[int, int]]) -> bool:
     if not isinstance(index, Affine):
         return False
+    if any(name not in ranges for name in index.axes):
+        return True
     low, high = span(index, ranges)
     return low < 0 or high >= dim
 

@@ -8,7 +8,7 @@ axis narrows the window loop's bounds instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.body import with_index
@@ -33,7 +33,18 @@ from codegen.loops import (
     substituted,
 )
 from codegen.padding import guarded_loads, is_skippable, narrowed
-from codegen.parts import Part, Reduction, chunk, coalesce, coalesce_reductions, drop_safe_guards, extent, span, work
+from codegen.parts import (
+    Part,
+    Reduction,
+    chunk,
+    coalesce,
+    coalesce_reductions,
+    drop_guards,
+    drop_safe_guards,
+    extent,
+    span,
+    work,
+)
 from codegen.reductions import accumulations, grouped, identity, initial
 from codegen.schedule import UNROLLED, Segment, Tiling, choose_tiling, lanes_of, peeled, vector_axis
 from codegen.target import Target
@@ -339,33 +350,69 @@ class _Tiles:
         """The loops over the reduce axes, outermost first, around the accumulations."""
         if not axes:
             return self._each(starts, lambda index: accumulations(reductions, index))
-        axis = axes[0]
-        if self._written_out(axis, reductions, starts):
-            return (
-                Unroll(axis.name, tuple(range(int(axis.extent))), self._reduce(part, reductions, axes[1:], starts)),
-            )
+        axis, inner = axes[0], axes[1:]
+        if self._is_short(axis, reductions):
+            return (Unroll(axis.name, tuple(range(int(axis.extent))), self._reduce(part, reductions, inner, starts)),)
         start, stop = part.bounds.get(axis.name, (const(0), extent(axis)))
-        narrowed = [self._narrow(r, axis, start, stop) for r in reductions] if len(reductions) == 1 else []
-        if narrowed:
-            (reduction, start, stop) = narrowed[0]
-            reductions = [reduction]
-        return (Loop(axis.name, start, stop, self._reduce(part, reductions, axes[1:], starts)),)
+        if len(reductions) > 1:
+            return (Loop(axis.name, start, stop, self._reduce(part, reductions, inner, starts)),)
+        peeled_loops = self._peeled(part, reductions[0], axes, starts)
+        if peeled_loops:
+            return peeled_loops
+        reduction, start, stop = self._narrow(reductions[0], axis, start, stop)
+        return (Loop(axis.name, start, stop, self._reduce(part, [reduction], inner, starts)),)
 
-    def _written_out(self, axis: Axis, reductions: Sequence[Reduction], starts: Starts) -> bool:
+    def _is_short(self, axis: Axis, reductions: Sequence[Reduction]) -> bool:
         if isinstance(axis.extent, Rows) or axis.name in self.part.bounds:
             return False
         points = size_of(tuple(a.extent for a in reductions[0].axes))
-        if points <= UNROLLED and not reductions[0].is_contraction:
-            return True
-        tile = {self.tiling.row, *self.tiling.full}
-        if self.tiling.row in starts and starts[self.tiling.row].terms:
-            return False
-        return any(
-            isinstance(i, Affine) and i.coefficient(axis.name) and tile & set(i.axes)
-            for r in reductions
+        return points <= UNROLLED and not reductions[0].is_contraction
+
+    def _peeled(self, part: Part, r: Reduction, axes: list[Axis], starts: Starts) -> Block:
+        """Where the tile itself reaches into padding: the axis' edge values written out, a loop without guards between.
+
+        Written out, every product with padding is known to be one and is left out. Empty if the axis meets no such guard.
+        """
+        axis, inner = axes[0], axes[1:]
+        dims = self._dims_of_tile(r, axis, starts)
+        if not dims or isinstance(axis.extent, Rows) or axis.name in part.bounds:
+            return ()
+        ranges = self._tile_ranges(starts)
+        inside = [
+            v for v in range(int(axis.extent)) if all(_stays(i, dim, ranges | {axis.name: (v, v)}) for i, dim in dims)
+        ]
+        first, last = (inside[0], inside[-1] + 1) if inside else (0, 0)
+        before, after = tuple(range(first)), tuple(range(last, int(axis.extent)))
+        if len(before) + len(after) > EDGES and inside:
+            return ()
+        edge = self._reduce(part, [r], inner, starts)
+        block: list[Stmt] = [Unroll(axis.name, before, edge)] if before else []
+        if inside:
+            free = drop_guards(r, self.buffers, ranges | {axis.name: (first, last - 1)})
+            block.append(Loop(axis.name, const(first), const(last), self._reduce(part, [free], inner, starts)))
+        return (*block, Unroll(axis.name, after, edge)) if after else tuple(block)
+
+    def _tile_ranges(self, starts: Starts) -> dict[str, tuple[int, int]]:
+        """The values of the axes unrolled in this tile, as far as they are known here."""
+        ranges = {name: (0, int(self.axes[name].extent) - 1) for name in self.tiling.full}
+        row = self.tiling.row
+        if row and not starts[row].terms:
+            first = starts[row].constant
+            ranges[row] = (first, first + starts[f"{row}.size"].constant - 1)
+        return ranges
+
+    def _dims_of_tile(self, r: Reduction, axis: Axis, starts: Starts) -> list[tuple[Affine, int]]:
+        """Guarded indices that depend on the axis and on unrolled axes only, with the size of their dimension."""
+        known = set(self._tile_ranges(starts))
+        return [
+            (i, self.buffers[load.operand].shape[d])
             for load in guarded_loads(r)
-            for i in (load.index[d] for d in load.guarded)
-        )
+            for d in load.guarded
+            if isinstance(i := load.index[d], Affine)
+            and i.coefficient(axis.name)
+            and known & set(i.axes)
+            and set(i.axes) <= known | {axis.name}
+        ]
 
     def _narrow(self, r: Reduction, axis: Axis, start: Bound, stop: Bound) -> tuple[Reduction, Bound, Bound]:
         """Loop bounds that keep guarded dimensions inside, and the reduction without those guards."""
@@ -410,8 +457,12 @@ class _Tiles:
 
     def _stays_inside(self, index: Affine, dim: int, r: Reduction, row: str, first: int, last: int) -> bool:
         ranges = {a.name: (0, int(a.extent) - 1) for a in (*self.part.axes, *r.axes)} | {row: (first, last)}
-        low, high = span(index, ranges)
-        return low >= 0 and high < dim
+        return _stays(index, dim, ranges)
+
+
+def _stays(index: Affine, dim: int, ranges: Mapping[str, tuple[int, int]]) -> bool:
+    low, high = span(index, ranges)
+    return low >= 0 and high < dim
 
 
 def _blocks(segments: Sequence[Segment]) -> int:

@@ -1,13 +1,18 @@
-"""The recipe: from a graph to an executable, stage by stage."""
+"""The recipe: from a graph to an executable, stage by stage.
+
+Whatever only a compilation needs is imported where it is used: an executable that comes out of the cache starts without
+the passes and the code generator.
+"""
 
 from __future__ import annotations
 
 import functools
-import itertools
+import hashlib
 import logging
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,46 +20,25 @@ import numpy as np
 
 from graphc.ir.graph import Graph
 from graphc.ir.op import Value
-from graphc.ir.plan import MemoryPlan
-from graphc.ir.program import Program
+from graphc.ir.text import print_graph
 from graphc.options import CompileOptions, compile_options
+from graphc.runtime.cache import Cache
 from graphc.runtime.executable import Executable
+from graphc.runtime.image import Image
+from graphc.runtime.inspection import Compilation, KernelSource, describe_kernels, new_folder
 from graphc.runtime.pool import Pool, default_threads
-from passes.autodiff import gradients as gradients  # part of the recipe's face: layers may not import passes
-from passes.canonicalize import canonicalize, relu_after_pool
-from passes.cse import cse
-from passes.dce import dce
-from passes.fold import fold
-from passes.fusion import fuse
-from passes.manager import Pass, run_passes
-from passes.memory import plan_memory
-from passes.simplify import simplify
-from passes.unit_axes import drop_unit_axes
 
 if TYPE_CHECKING:
+    from codegen.jit import Library
     from codegen.program import Code
     from codegen.target import Target
+    from passes.manager import Pass
 
 LOG = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 
-FORWARD_PIPELINE: tuple[Pass, ...] = (relu_after_pool,)
-"""Before gradients are taken: what makes the backward graph cheaper too."""
-
-PIPELINE: tuple[Pass, ...] = (canonicalize, fold, simplify, cse, drop_unit_axes, canonicalize, dce, fuse)
-
-
-@dataclass(frozen=True, slots=True)
-class Compilation:
-    """All that the compiler found out about one graph, for dumps and questions; the executable runs without it."""
-
-    source: Graph
-    stages: Mapping[str, Graph]
-    plan: MemoryPlan
-    program: Program
-    code: Code
-    target: Target
-    seconds: Mapping[str, float]
+_SOURCES = ("codegen", "passes", "graphc/ir", "graphc/primitives", "graphc/runtime", "graphc/compiler.py")
+"""The code that decides what a graph becomes."""
 
 
 def compile_graph(
@@ -62,7 +46,7 @@ def compile_graph(
     options: CompileOptions | None = None,
     bind: Mapping[str, Array] | None = None,
     *,
-    pipeline: Sequence[Pass] = PIPELINE,
+    pipeline: Sequence[Pass] | None = None,
     arena: bool = True,
 ) -> Executable:
     """The native executable of a graph. `bind` lends arrays to weights and states by name (see Executable).
@@ -70,37 +54,55 @@ def compile_graph(
     Another `pipeline`, or `arena=False` (no memory is shared), may change its speed, never what it computes.
     """
     options = options or compile_options()
-    compilation = analyse(graph, options, pipeline, arena)
-    from codegen import jit
+    target = _target(options.cpu)
+    fresh: list[Compilation] = []
 
-    began = time.perf_counter()
-    objects = jit.compile_objects(compilation.code.modules, compilation.target, default_threads())
-    library = jit.Library(objects, compilation.target)
-    addresses = {symbol: library.address(symbol) for symbol in compilation.code.kernels}
-    LOG.info("%s: native code in %.0f ms", graph.name, (time.perf_counter() - began) * 1e3)
-    threads = options.threads or default_threads()
+    def build() -> Image:
+        compilation = analyse(graph, options, pipeline, arena)
+        fresh.append(compilation)
+        symbols = tuple(dict.fromkeys(phase.symbol for phase in compilation.program.phases))
+        return Image(_objects(graph.name, compilation.code, target), symbols, compilation.program)
+
+    cache = _cache(options) if pipeline is None and arena else None
+    image, library, addresses = _obtain(cache, f"graph\n{print_graph(graph)}", target, build)
+    assert image.program is not None
     return Executable(
-        compilation.program, addresses, _pool(), threads=threads, bind=bind, keep=library, compilation=compilation
+        image.program,
+        addresses,
+        _pool(options),
+        threads=options.threads or default_threads(),
+        bind=bind,
+        keep=library,
+        compilation=fresh[0] if fresh else None,
+        analyse=lambda dump: analyse(graph, replace(options, dump=dump), pipeline, arena),
     )
 
 
 def analyse(
-    graph: Graph, options: CompileOptions, pipeline: Sequence[Pass] = PIPELINE, arena: bool = True
+    graph: Graph, options: CompileOptions, pipeline: Sequence[Pass] | None = None, arena: bool = True
 ) -> Compilation:
-    """Everything up to the LLVM text: passes, memory plan, kernels."""
+    """Everything up to the LLVM text: passes, memory plan, kernels. All of it is also written to `options.dump`."""
     from codegen.program import build_program
-    from codegen.target import host_target, named_target
+    from passes.manager import run_passes
+    from passes.memory import plan_memory
+    from passes.pipeline import PIPELINE
 
-    dump = _dump_folder(options, graph)
+    dump = new_folder(options.dump, graph) if options.dump else None
     clock = _Clock()
-    optimised = run_passes(graph, pipeline, verify=options.verify, dump=dump)
+    stages = [("source", graph)]
+    steps = PIPELINE if pipeline is None else pipeline
+    optimised = run_passes(graph, steps, verify=options.verify, dump=dump, trace=stages)
     clock.lap("passes")
     plan = plan_memory(optimised, arena)
     clock.lap("memory")
-    target = named_target(options.cpu) if options.cpu else host_target()
+    target = _target(options.cpu)
     program, code = build_program(plan, target)
     clock.lap("kernels")
-    return Compilation(graph, {"source": graph, "fused": optimised}, plan, program, code, target, clock.laps)
+    kernels = _kernel_sources(code, target, describe_kernels(program, plan.graph))
+    compilation = Compilation(tuple(stages), plan, program, kernels, clock.laps, code, target, dump)
+    if dump:
+        compilation.write(dump)
+    return compilation
 
 
 class _Clock:
@@ -115,28 +117,140 @@ class _Clock:
         self.laps[name], self._last = now - self._last, now
 
 
-_numbers = itertools.count(1)
+def _target(cpu: str | None) -> Target:
+    from codegen.target import host_target, named_target
+
+    return named_target(cpu) if cpu else host_target()
 
 
-def _dump_folder(options: CompileOptions, graph: Graph) -> Path | None:
-    return options.dump / f"{next(_numbers):03}-{graph.name}" if options.dump else None
+def _objects(name: str, code: Code, target: Target) -> tuple[bytes, ...]:
+    from codegen import jit
+
+    began = time.perf_counter()
+    objects = jit.compile_objects(code.modules, target, default_threads())
+    LOG.info("%s: native code in %.0f ms", name, (time.perf_counter() - began) * 1e3)
+    return tuple(objects)
+
+
+def _kernel_sources(code: Code, target: Target, computes: Mapping[str, str]) -> dict[str, KernelSource]:
+    """The kernels in order of first use, at every level of text."""
+    from codegen import jit
+    from codegen.loops import format_kernel
+
+    def source(symbol: str) -> KernelSource:
+        llvm, kernel = code.texts[symbol], code.kernels[symbol]
+        writers = functools.partial(format_kernel, kernel), functools.partial(jit.assembly, llvm, target)
+        return KernelSource(symbol, computes[symbol], llvm, writers)
+
+    return {symbol: source(symbol) for symbol in computes}
+
+
+# The cache
+
+
+def _cache(options: CompileOptions) -> Cache | None:
+    """The cache these options allow: none where passes are to be seen at work, in a dump or by the interpreter."""
+    wanted = options.cache and not options.dump and options.verify < 2 and _sources_hash()
+    return Cache(options.cache_dir) if wanted else None
+
+
+def _obtain(
+    cache: Cache | None, what: str, target: Target, build: Callable[[], Image]
+) -> tuple[Image, Library, dict[str, int]]:
+    """The image of what the text describes, from the cache or built and put there; linked, its symbols' addresses."""
+    if cache is None:
+        return _link(build(), target)
+    key = _key(what, target)
+    if (stored := cache.load(key)) is not None:
+        try:
+            return _link(Image.from_bytes(stored), target)
+        except (ValueError, TypeError, LookupError, RuntimeError) as error:
+            cache.discard(key, error)
+    linked = _link(build(), target)
+    cache.store(key, linked[0].to_bytes())
+    return linked
+
+
+def _link(image: Image, target: Target) -> tuple[Image, Library, dict[str, int]]:
+    from codegen import jit
+
+    library = jit.Library(image.objects, target)
+    return image, library, {symbol: library.address(symbol) for symbol in image.symbols}
+
+
+def _key(what: str, target: Target) -> bytes:
+    """All that the native code depends on, in full."""
+    from codegen.jit import LLVM
+
+    versions = f"{LLVM}, numpy {np.__version__}, graphc {_sources_hash()}"
+    return f"{target.triple}\n{target.cpu}\n{target.features}\n{versions}\n{what}".encode("utf-8", "surrogatepass")
 
 
 @functools.cache
-def _pool() -> Pool:
-    """The process-wide pool: its code is compiled once and never freed."""
+def _sources_hash() -> str:
+    """SHA-256 of the compiler's own sources; empty where they are not files, and nothing can be told apart."""
+    root = Path(__file__).parent.parent
+    paths = [path for name in _SOURCES for path in (root / name, *(root / name).glob("*.py")) if path.is_file()]
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(root)} {len(data)}\n".encode() + data)
+    return digest.hexdigest() if len(paths) > len(_SOURCES) else ""
+
+
+_pools: list[Pool] = []
+_pool_lock = threading.Lock()
+
+
+def _pool(options: CompileOptions) -> Pool:
+    """The process-wide pool: its code is linked once and never freed."""
+    with _pool_lock:
+        if not _pools:
+            _, library, addresses = _obtain(_cache(options), "pool", _target(None), _pool_image)
+            _pools.append(Pool(addresses, owner=library))
+        return _pools[0]
+
+
+def _pool_image() -> Image:
     from codegen import jit
     from codegen.pool import EXPORTS, pool_ir
-    from codegen.target import host_target
 
-    target = host_target()
-    library = jit.Library([jit.compile_object(pool_ir(target), target)], target)
-    return Pool({name: library.address(name) for name in EXPORTS}, owner=library)
+    target = _target(None)
+    return Image((jit.compile_object(pool_ir(target), target),), EXPORTS)
+
+
+# The passes, for those who may not import them
+
+
+def apply_passes(graph: Graph, names: Sequence[str] | None = None, options: CompileOptions | None = None) -> Graph:
+    """The graph after the passes of these names (default: all), checked as the options say. ValueError for no pass."""
+    from passes.manager import run_passes
+    from passes.pipeline import PIPELINE, find_passes
+
+    steps = PIPELINE if names is None else find_passes(names)
+    return run_passes(graph, steps, verify=(options or compile_options()).verify)
 
 
 def prepare_forward(graph: Graph, options: CompileOptions | None = None) -> Graph:
     """A traced forward graph made ready for gradients."""
+    from passes.manager import run_passes
+    from passes.pipeline import FORWARD_PIPELINE
+
     return run_passes(graph, FORWARD_PIPELINE, verify=(options or compile_options()).verify)
+
+
+def gradients(graph: Graph, loss: Value, wrt: Sequence[Value]) -> Graph:
+    """See `passes.autodiff.gradients`."""
+    from passes import autodiff
+
+    return autodiff.gradients(graph, loss, wrt)
+
+
+def random_inputs(graph: Graph, seed: int = 0) -> list[Array]:
+    """See `passes.validate.random_inputs`."""
+    from passes import validate
+
+    return validate.random_inputs(graph, seed)
 
 
 def values_named(graph: Graph, names: Sequence[str]) -> dict[str, Value]:

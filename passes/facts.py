@@ -218,4 +218,3 @@ def root(value: Value) -> Value:
 
 def is_input(value: Value) -> bool:
     return isinstance(value.op, Parameter)
-

@@ -1,7 +1,7 @@
 """Fusion: groups nodes into kernels, so that what one computes and the next reads stays in registers.
 
-Every computed node ends in a `Fused` node; beside them only reshapes (no kernel) and constant arrays remain. The laws of
-a body are in `laws.py`, the roofline that decides in `cost.py`.
+Every computed node ends in a `Fused` node; beside them only reshapes (no kernel) and constant arrays remain. The laws
+of a body are in `laws.py`, the roofline that decides in `cost.py`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ HOSTS = 8  # siblings a group is compared with
 def fuse(graph: Graph) -> Graph:
     """The graph with every computed node in a kernel: a `Fused` node whose body keeps the laws.
 
-    Results become values of their own (an output that is an input, another output or a state is copied). Leaves a remark
-    for every kernel, and for every operand that stays in memory between two kernels with the reason. Nodes that no
-    result needs are left out. The same graph when nothing is left to fuse.
+    Results become values of their own (an output that is an input, another output or a state is copied). Leaves a
+    remark for every kernel, and for every operand that stays in memory between two kernels with the reason. Nodes that
+    no result needs are left out. The same graph when nothing is left to fuse.
     """
     owned = own_results(graph)
     facts = FactsOf(owned)
@@ -49,7 +49,7 @@ def join_producers(groups: Groups) -> None:
 
 
 def _join_producers(groups: Groups, facts: Facts) -> bool:
-    """One node with its operands: anchors first (an epilogue is free), the last one of several, then reductions, maps."""
+    """One node with its operands: anchors first (an epilogue is free), the last of several, then reductions, maps."""
     producers = dict.fromkeys(r.value.node for r in facts.reads if groups.group_of(r.value) is not None)
     merged = False
     for node in sorted(producers, key=groups.preference) if len(producers) > 1 else producers:
@@ -105,7 +105,7 @@ def _chain(groups: Groups, facts: Facts) -> list[Facts]:
 
 
 def _may_hold(groups: Groups, group: int, chain: Sequence[Facts]) -> bool:
-    """Whether a group may compute these nodes too: it is a kernel, and the states they read are not updated before it."""
+    """Whether a group may compute these nodes too: it is a kernel, and no state they read is updated before it."""
     if groups.is_fixed(group):
         return False
     read = {root(r.value) for f in chain for r in f.reads}

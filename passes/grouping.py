@@ -34,8 +34,8 @@ class Plan:
 
 
 class Groups:
-    """The partition of a graph's live nodes. Every group is convex: `dag` orders the groups, with edges for operands and
-    for hazards (a state's readers come before its update in place, checks before every update).
+    """The partition of a graph's live nodes. Every group is convex: `dag` orders the groups, with edges for operands
+    and for hazards (a state's readers come before its update in place, checks before every update).
 
     A group *holds* its members: nodes that are at `home` there, and copies of cheap nodes at home elsewhere. Free nodes
     belong to no group unless their bytes are `wanted` by the caller, an alias or a finished kernel.

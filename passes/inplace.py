@@ -16,8 +16,8 @@ def reusable_operands(node: Node) -> tuple[Value, ...]:
     """The operands that a fused node reads only at the element it is about to store.
 
     Relied on of kernels: at each point everything computed is loaded before the first store, what leads up to a
-    contraction, window or reduction is read through before its result is stored, and rows are stored after the last pass
-    over the row.
+    contraction, window or reduction is read through before its result is stored, and rows are stored after the last
+    pass over the row.
     """
     if not isinstance(node.op, Fused):
         return ()

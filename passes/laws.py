@@ -120,7 +120,7 @@ def _anchor(members: Members, outputs: Collection[Value], anchor: Facts) -> Form
 
 
 def _may_precede(before: Members, anchor: Facts) -> bool:
-    """Whether maps may be computed where the anchor reads them: casts, or little work on elements that are read seldom."""
+    """Whether maps may be computed where the anchor reads them: casts, or little work on elements read seldom."""
     work = [f for f in before if not f.is_cast]
     if not work:
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from graphc.ir.graph import Graph
@@ -11,7 +11,7 @@ from graphc.ir.plan import Buffer, MemoryPlan
 from graphc.primitives.source import Constant
 from passes.facts import root
 from passes.inplace import reusable_operands
-from passes.offsets import aligned, pack
+from passes.offsets import aligned, alive_at_once, pack
 
 
 def plan_memory(graph: Graph, arena: bool = True) -> MemoryPlan:
@@ -80,7 +80,7 @@ class _Planner:
         return taken
 
     def _dies(self, node: Node, value: Value, i: int) -> bool:
-        """The value is in the arena, nobody reads its memory after this node, and the node reads it in one shape only."""
+        """The value is in the arena, nobody reads its memory after this node, and the node reads it in one shape."""
         buffer = self.buffers[self.buffer_of[value]]
         return buffer.place == "arena" and buffer.last == i and self._reads_only(node, value)
 
@@ -115,7 +115,7 @@ class _Planner:
         return self.position.get(root(value).node, -1)
 
     def _read_before(self, state: Value, value: Value) -> bool:
-        """All readers of the state come before the node that makes its next value, or are that node, element by element."""
+        """All readers of the state come before the node that makes its next value, or are that node, elementwise."""
         node = value.node
         if isinstance(node.op, Constant):
             return False
@@ -128,8 +128,10 @@ class _Planner:
         arena = [i for i, buffer in enumerate(self.buffers) if buffer.place == "arena"]
         self._check_results()
         lasts = [self.buffers[i].last if self.shares else self.end for i in arena]
-        firsts = [self.buffers[i].first if self.shares else -1 for i in arena]
-        offsets, arena_bytes = pack([self.buffers[i].nbytes for i in arena], firsts, lasts)
+        firsts = [self.buffers[i].first if self.shares else 0 for i in arena]
+        sizes = [self.buffers[i].nbytes for i in arena]
+        bound = alive_at_once(sizes, firsts, lasts)
+        offsets, arena_bytes = pack(sizes, firsts, lasts)
         for i, offset in zip(arena, offsets, strict=True):
             self.buffers[i] = replace(self.buffers[i], offset=offset)
         return MemoryPlan(
@@ -139,7 +141,7 @@ class _Planner:
             tuple(self.copies),
             arena_bytes,
             sum(aligned(v.type.nbytes) for v in self._computed() if v not in self.outputs),
-            _live_bound([self.buffers[i] for i in arena], self.end),
+            bound,
         )
 
     def _computed(self) -> Iterator[Value]:
@@ -163,16 +165,3 @@ def _last_uses(graph: Graph, end: int) -> dict[Value, int]:
 
 def _same_layout(a: Value, b: Value) -> bool:
     return a.shape == b.shape and a.dtype.size == b.dtype.size
-
-
-def _live_bound(buffers: Iterable[Buffer], end: int) -> int:
-    """The most bytes alive at once: no plan with these lifetimes can need less."""
-    change = [0] * (end + 3)
-    for buffer in buffers:
-        change[buffer.first + 1] += aligned(buffer.nbytes)
-        change[buffer.last + 2] -= aligned(buffer.nbytes)
-    most = alive = 0
-    for step in change:
-        alive += step
-        most = max(most, alive)
-    return most

@@ -1,4 +1,4 @@
-"""Results of their own: every result of a graph becomes a computed value, every output and next state one of its own."""
+"""Results of their own: all results of a graph become computed values, outputs and next states no two the same."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from passes.facts import is_input, root
 
 
 def own_results(graph: Graph) -> Graph:
-    """The graph with a copy for every output or next state whose memory is an input's, a constant's or another result's,
-    and for every check that no node computes.
+    """The graph with a copy for every output or next state whose memory is an input's, a constant's or another
+    result's, and for every check that no node computes.
 
     Then a result can be computed where it is wanted: in the caller's array or in the state's own memory. The same graph
     when all results are their own.

@@ -1,7 +1,8 @@
-"""The order of kernels: as the graph was written, with what a kernel needs just before it, so that lifetimes stay short."""
+"""The order of kernels: as the graph was written, what a kernel needs just before it, so that lifetimes stay short."""
 
 from __future__ import annotations
 
+from passes.facts import Kind
 from passes.grouping import Groups
 from passes.laws import Form
 
@@ -11,8 +12,8 @@ LAST = 1 << 60  # behind every position of a graph
 def kernel_order(groups: Groups) -> list[int]:
     """The groups in order of execution.
 
-    A kernel runs where its main node stood in the graph (an anchor, else the last node), and what it needs no later.
-    What feeds checks runs before all else, map kernels that only compute next states run at the end.
+    A kernel runs where its anchor or last reduction stood in the graph (a map kernel: its last node), and what it needs
+    no later. What feeds checks runs before all else, map kernels that only compute next states run at the end.
     """
     order = sorted(groups.members, key=groups.dag.place.__getitem__)
     wish = {group: _wish(groups, group) for group in order}
@@ -24,8 +25,8 @@ def kernel_order(groups: Groups) -> list[int]:
 def _wish(groups: Groups, group: int) -> int:
     """The place that suits a group for itself."""
     members = groups.members[group]
-    main = [f for f in members if f.kind.is_anchor] or members[-1:]
-    position = max((f.position for f in main), default=0)
+    main = [f.position for f in members if f.kind is not Kind.MAP] or [f.position for f in members]
+    position = max(main, default=0)
     if any(value in groups.checks for f in members for value in f.outputs):
         return position - LAST
     return position + LAST if _only_updates(groups, group) else position

@@ -11,7 +11,7 @@ from graphc.ir.op import Elementwise, Node, Value
 from graphc.ir.rewrite import rewrite
 from graphc.ir.types import Shape
 from graphc.primitives import functions as fn
-from graphc.primitives.reduce import AxesReduction
+from graphc.primitives.reduce import Max, Min, Prod, Sum
 from graphc.primitives.shape import Broadcast, Reshape
 
 
@@ -19,7 +19,8 @@ def drop_unit_axes(graph: Graph) -> Graph:
     """Moves axes of length 1 behind elementwise nodes, reductions and reshapes, as broadcasts.
 
     `log(sum(x, keepdims=True))` becomes a broadcast of `log(sum(x))`: the values of a row are then values of one space,
-    and no reshape stands between them. Only where no operand must be reshaped for it. The same graph when nothing moves.
+    and no reshape stands between them. Only where no operand must be reshaped for it. The same graph when nothing
+    moves.
     """
     return rewrite(graph, _rule)
 
@@ -33,8 +34,8 @@ def _rule(b: Builder, node: Node) -> Sequence[Value] | None:
             result = b.add(node.op, *(_core(b, v) for v in node.inputs))
         case Reshape():
             return _reshape(b, node)
-        case AxesReduction(axes=axes):
-            result = _reduce(b, node.op, node.inputs[0], axes)
+        case Sum() | Prod() | Max() | Min():
+            result = _reduce(b, node.op, node.inputs[0])
         case _:
             return None
     return (_expand(b, result, node.types[0].shape),)
@@ -54,10 +55,10 @@ def _expand(b: Builder, value: Value, shape: Shape) -> Value:
     return fn.broadcast(b, value, shape, [d for d, dim in enumerate(shape) if dim != 1])
 
 
-def _reduce(b: Builder, op: AxesReduction, value: Value, axes: tuple[int, ...]) -> Value:
+def _reduce(b: Builder, op: Sum | Prod | Max | Min, value: Value) -> Value:
     """The reduction over those of the axes that are longer than 1."""
     kept = [d for d, dim in enumerate(value.shape) if dim != 1]
-    inner = tuple(kept.index(axis) for axis in axes if axis in kept)
+    inner = tuple(kept.index(axis) for axis in op.axes if axis in kept)
     core = _core(b, value)
     return b.add(replace(op, axes=inner), core) if inner else core
 

@@ -20,7 +20,7 @@ N, C, D = Rows(6), 5, 7  # all different, and none a multiple of a vector
 
 
 def random_graph(seed: int, size: int = 30) -> Graph:
-    """A graph of about `size` nodes of every kind over f64, with residual reads, several outputs, updates and a check."""
+    """About `size` nodes of every kind over f64, with residual reads, several outputs, updates and a check."""
     rng = random.Random(seed)
     b = Builder("random")
     x = b.input("x", TensorType((N, C), DType.F64))
@@ -46,7 +46,8 @@ def _pick(rng: random.Random, values: list[Value], rank: int | None = None) -> V
 
 
 def _unary(b: Builder, rng: random.Random, values: list[Value]) -> Value:
-    return rng.choice((fn.tanh, fn.relu, fn.neg, fn.sigmoid, fn.stop_gradient, fn.square))(b, fn.tanh(b, _pick(rng, values)))
+    function = rng.choice((fn.tanh, fn.relu, fn.neg, fn.sigmoid, fn.stop_gradient, fn.square))
+    return function(b, fn.tanh(b, _pick(rng, values)))
 
 
 def _binary(b: Builder, rng: random.Random, values: list[Value]) -> Value:

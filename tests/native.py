@@ -11,7 +11,7 @@ import ctypes
 import functools
 import mmap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,10 @@ from codegen.target import Target
 from graphc.ir.builder import Builder
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
-from graphc.ir.op import Array, Node, Op, Types, Value
-from graphc.ir.types import DType, TensorType, concrete
+from graphc.ir.op import Array, Node, Op, Role, Types, Value
+from graphc.ir.types import DType, Rows, TensorType, concrete
 from graphc.primitives.elementwise import Bitcast, Cast
-from graphc.primitives.source import Constant
+from graphc.primitives.source import Constant, RowCount
 
 RUBBISH = 0x5A  # every byte of memory that has not been written
 _READ, _READ_WRITE = 1, 3
@@ -190,6 +190,48 @@ def assert_exact_enough(got: Array, plain: Array, exact: Array, scale: float) ->
     np.testing.assert_allclose(got[finite], exact[finite].astype(plain.dtype), rtol=0, atol=4 * own + 8 * unit * scale)
 
 
+# ---- short batches
+
+
+def prefix(array: Array, type: TensorType, rows: int) -> Array:
+    """The valid elements of an array for so many rows."""
+    return array[(*(slice(rows * dim.per if isinstance(dim, Rows) else None) for dim in type.shape), ...)]
+
+
+def poison(array: Array, type: TensorType, rows: int) -> Array:
+    """The array with everything but the valid elements made useless."""
+    useless = {"f": np.nan, "b": True}.get(array.dtype.kind, 99)
+    result = np.full_like(array, useless)
+    prefix(result, type, rows)[...] = prefix(array, type, rows)
+    return result
+
+
+def shrink(value: Any, rows: int) -> Any:
+    """Types, ops and attributes with another batch."""
+    match value:
+        case Rows():
+            return Rows(rows, value.per)
+        case tuple():
+            return tuple(shrink(v, rows) for v in value)
+        case TensorType():
+            return value.with_shape(shrink(value.shape, rows))
+        case RowCount():
+            return replace(value, batch=rows)
+        case Op():
+            return remake(value, lambda attribute: shrink(attribute, rows))
+    return value
+
+
+def at_batch(graph: Graph, rows: int) -> Graph:
+    """The graph made for another batch."""
+    b = Builder(graph.name)
+    known = {v: b.input(v.name, shrink(v.type, rows), graph.role(v) or Role.INPUT) for v in graph.inputs}
+    for node in graph.nodes:
+        values = b.add_all(shrink(node.op, rows), *(known[v] for v in node.inputs))
+        known.update(zip(node.outputs, values, strict=True))
+    return b.build([known[v] for v in graph.results])
+
+
 # ---- the same computation in f64
 
 
@@ -216,7 +258,7 @@ def in_f64(value: Any) -> Any:
 def widened(graph: Graph) -> Graph:
     """The graph with f64 for every f32, results in the same order; bits are still made and read as f32."""
     b = Builder(graph.name)
-    known = {v: b.input(v.name, in_f64(v.type), v.op.role) for v in graph.inputs}  # type: ignore[attr-defined]
+    known = {v: b.input(v.name, in_f64(v.type), graph.role(v) or Role.INPUT) for v in graph.inputs}
     for node in graph.nodes:
         values = _widened_node(b, node, [known[v] for v in node.inputs])
         known.update(zip(node.outputs, values, strict=True))

@@ -12,12 +12,11 @@ from nets import NETS
 
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
-from graphc.ir.op import Array, Role, Value
+from graphc.ir.op import Alias, Array, Role, Value
 from graphc.ir.plan import ALIGNMENT, MemoryPlan, format_plan
 from graphc.ir.types import DType, Rows, TensorType, concrete
 from graphc.primitives import functions as fn
 from passes.dce import dce
-from passes.facts import root
 from passes.fusion import fuse
 from passes.inplace import reusable_operands
 from passes.memory import plan_memory
@@ -46,8 +45,9 @@ def run_in_memory(plan: MemoryPlan, arrays: dict[Value, Array]) -> tuple[Array, 
         view(value)[...] = array
     with np.errstate(all="ignore"):
         for node in plan.graph.nodes:
-            if plan.buffer_of[node.outputs[0]] != plan.buffer_of.get(root(node.outputs[0]), -1) or root(node.outputs[0]) == node.outputs[0]:
-                for value, result in zip(node.outputs, node.op.eval(*(view(v).copy() for v in node.inputs)), strict=True):
+            operands = [view(value).copy() for value in node.inputs]
+            if not isinstance(node.op, Alias):
+                for value, result in zip(node.outputs, node.op.eval(*operands), strict=True):
                     view(value)[...] = result
     for state, new in plan.copies:
         view(state)[...] = view(new)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from native import assert_exact_enough, in_f64, largest, remake, run_op
+from native import assert_exact_enough, in_f64, largest, poison, prefix, run_op, shrink
 
 import graphc.primitives  # noqa: F401  (fills the registry)
 from codegen.target import host_target
@@ -62,35 +61,6 @@ def make_array(rng: np.random.Generator, type: TensorType, low: float, high: flo
         return np.asarray(rng.uniform(0.0 if positive else low, high, size).astype(type.dtype.numpy))
     start = math.ceil(low) if type.dtype.is_signed and not positive else max(math.ceil(low), 0)
     return np.asarray(rng.integers(start, math.floor(high) + 1, size).astype(type.dtype.numpy))
-
-
-def prefix(array: Array, type: TensorType, rows: int) -> Array:
-    """The valid elements of an array for so many rows."""
-    return array[(*(slice(rows * dim.per if isinstance(dim, Rows) else None) for dim in type.shape), ...)]
-
-
-def poison(array: Array, type: TensorType, rows: int) -> Array:
-    """The array with everything but the valid elements made useless."""
-    useless = {"f": np.nan, "b": True}.get(array.dtype.kind, 99)
-    result = np.full_like(array, useless)
-    prefix(result, type, rows)[...] = prefix(array, type, rows)
-    return result
-
-
-def shrink(value: Any, rows: int) -> Any:
-    """Types, ops and attributes with another batch."""
-    match value:
-        case Rows():
-            return Rows(rows, value.per)
-        case tuple():
-            return tuple(shrink(v, rows) for v in value)
-        case TensorType():
-            return value.with_shape(shrink(value.shape, rows))
-        case source.RowCount():
-            return replace(value, batch=rows)
-        case Op():
-            return remake(value, lambda attribute: shrink(attribute, rows))
-    return value
 
 
 # ---- what a nest means

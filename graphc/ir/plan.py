@@ -60,10 +60,11 @@ def format_plan(plan: MemoryPlan) -> str:
         offset = str(buffer.offset) if buffer.place == "arena" else ""
         rows.append((f"%{buffer.name}", buffer.place, str(buffer.nbytes), offset, str(buffer.first), str(buffer.last)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])]).rstrip() for row in rows]
+    padded = ([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])] for row in rows)
+    lines = ["  ".join(cells).rstrip() for cells in padded]
     lines += [f"copy %{new.name} to %{state.name} at the end" for state, new in plan.copies]
-    lines.append(f"arena {plan.arena_bytes} bytes; alive at once {plan.live_bound}; without sharing {plan.unplanned_bytes}")
-    return "\n".join(lines)
+    sizes = f"arena {plan.arena_bytes} bytes; alive at once {plan.live_bound}; without sharing {plan.unplanned_bytes}"
+    return "\n".join([*lines, sizes])
 
 
 def plan_comments(plan: MemoryPlan) -> dict[Node, str]:

@@ -89,12 +89,12 @@ class Cache:
         """What `action` gives for the folder, made if need be; None and a warning where the folder cannot be used."""
         try:
             if self.folder is None:
-                raise OSError("there is no home directory for it; set GRAPHC_CACHE_DIR")
+                raise OSError("no folder is known, for want of a home directory; set GRAPHC_CACHE_DIR")
             _make(self.folder)
             with _trusted(self.folder) as folder:
                 return action(folder)
         except OSError as error:
-            _warn_once(f"compiled code is not kept in the cache folder {self.folder}: {error}")
+            _warn_once(f"compiled code is not kept in {self.folder or 'a cache'}: {error}")
             return None
 
     def _load(self, folder: int, key: bytes) -> bytes | None:

@@ -62,7 +62,7 @@ class Compilation:
     """One graph on its way to native code.
 
     `stages` are the source graph and the graph after every pass, by name; `seconds` says where the time went. `code`
-    and `target` are the code generator's own.
+    and `target` are the code generator's own; `folder` has the dump, if one was written.
     """
 
     stages: tuple[tuple[str, Graph], ...]
@@ -72,6 +72,7 @@ class Compilation:
     seconds: Mapping[str, float]
     code: Any
     target: Any
+    folder: Path | None = None
 
     @property
     def source(self) -> Graph:

@@ -1,0 +1,29 @@
+"""The passes by name, and the order in which the compiler runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from passes.canonicalize import canonicalize, relu_after_pool
+from passes.cse import cse
+from passes.dce import dce
+from passes.fold import fold
+from passes.fusion import fuse
+from passes.manager import Pass, pass_name
+from passes.simplify import simplify
+from passes.unit_axes import drop_unit_axes
+
+FORWARD_PIPELINE: tuple[Pass, ...] = (relu_after_pool,)
+"""Before gradients are taken: what makes the backward graph cheaper too."""
+
+PIPELINE: tuple[Pass, ...] = (canonicalize, fold, simplify, cse, drop_unit_axes, canonicalize, dce, fuse)
+"""From any graph to one that can be planned and lowered."""
+
+PASSES: dict[str, Pass] = {pass_name(step): step for step in FORWARD_PIPELINE + PIPELINE}
+
+
+def find_passes(names: Sequence[str]) -> tuple[Pass, ...]:
+    """The passes of these names, in order. ValueError names those there are."""
+    if unknown := [name for name in names if name not in PASSES]:
+        raise ValueError(f"no pass is called {unknown[0]!r}; the passes are {', '.join(PASSES)}")
+    return tuple(PASSES[name] for name in names)
