@@ -11,17 +11,18 @@ from dataclasses import dataclass, replace
 
 from codegen.body import Access, Body, Puller, only_at, row_major
 from codegen.loops import Accumulate, Block, Buffer, Kernel, Let, Loop, Set, Store, Vector, const
-from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards, extent, flat
+from codegen.packing import pack
+from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards, extent
 from codegen.reductions import identity
 from codegen.rowgroup import RowGroup
 from codegen.rows import Stage, row_kernel
-from codegen.schedule import block_length, contiguous_store_axis, strides_along, vector_axis
+from codegen.schedule import block_length, strides_along, vector_axis
 from codegen.target import Target
 from codegen.tile import tile_kernel
 from graphc.ir.graph import Graph
-from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, axes_of, rewrite
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, axes_of
 from graphc.ir.op import Node, Value
-from graphc.ir.types import DType, concrete
+from graphc.ir.types import DType, concrete, size_of
 
 PARTIALS = 16  # a reduction split over threads keeps at most so many partial results
 SPLIT_PRODUCTS = 4_000_000  # multiply-adds below which a contraction is not split
@@ -151,11 +152,16 @@ class _Lowering:
     def _schedule(self, part: Part) -> None:
         """Register tile or rows; packs an operand or splits the reduction where that pays."""
         part = drop_safe_guards(part, self.body.buffers)
+        packed = pack(part, self.body.buffers, self.target, self._workspace) if part.reductions else None
+        if packed:
+            self._tile(packed.copy)
+            return self._split_or_tile(packed.part)
         if not part.reductions or self._suits_tile(part):
             return self._split_or_tile(part)
-        if self._is_matrix_product(part):
-            return self._split_or_tile(self._packed(part))
         self._single_row_stage(part)
+
+    def _workspace(self, name: str, dtype: DType, shape: tuple[int, ...]) -> int:
+        return self.body.add_buffer(name, dtype, shape, is_local=False)
 
     def _suits_tile(self, part: Part) -> bool:
         axis = vector_axis(part, self.body.buffers)
@@ -171,32 +177,6 @@ class _Lowering:
             strides_along(Part((), (r,), (), ()), name, self.body.buffers) <= {0, 1}
             for r, name in zip(part.reductions, inner, strict=True)
         )
-
-    def _is_matrix_product(self, part: Part) -> bool:
-        axis = contiguous_store_axis(part, self.body.buffers)
-        is_one = len(part.reductions) == 1 and part.reductions[0].is_contraction
-        return is_one and axis is not None and int(axis.extent) >= WIDE and len(part.axes) >= 2
-
-    def _packed(self, part: Part) -> Part:
-        """Copies the operand that is not contiguous along the results into one that is."""
-        buffers = self.body.buffers
-        axis = contiguous_store_axis(part, buffers)
-        assert axis is not None
-        (reduction,) = part.reductions
-        match reduction.value:
-            case Apply("mul", (Load() as a, Load() as b)):
-                steps = [flat(load.index, buffers[load.operand]).coefficient(axis.name) for load in (a, b)]
-        load = a if steps[0] not in (0, 1) else b
-        if load.guarded or any(not isinstance(i, Affine) for i in load.index):
-            return part
-        axes = (*(x for x in (*part.axes, *reduction.axes) if x is not axis and _uses(load, x.name)), axis)
-        shape = tuple(int(x.extent) for x in axes)
-        number = self.body.add_buffer(f"packed.{buffers[load.operand].name}", load.dtype, shape, is_local=False)
-        index = tuple(map(Affine.of, axes))
-        self._tile(Part(axes, (), (), (Store(number, index, load),)))
-        packed = Load(number, index, load.dtype)
-        swap = lambda e: packed if e == load else e  # noqa: E731
-        return replace(part, reductions=(reduction.map(lambda e: rewrite(e, swap)),))
 
     def _split_or_tile(self, part: Part) -> None:
         split = self._split_axis(part)

@@ -9,7 +9,8 @@ from graphc.ir.graph import Graph
 from graphc.ir.op import Node, Value
 from passes.acyclic import Dag
 from passes.cost import RATE, kernel_seconds
-from passes.facts import Facts, FactsOf, Kind, Relation, root
+from passes.facts import Facts, FactsOf, Kind, root
+from passes.inplace import read_elsewhere
 from passes.laws import POINTERS, SIZE, Form, Refusal, ancestors, clash, evaluations, form_of
 
 FIXED = {
@@ -121,7 +122,11 @@ class Groups:
         form = form_of(members, outputs)
         if isinstance(form, Refusal):
             return form
-        if len(members) > 1 and not inside.isdisjoint(self.updated) and (problem := self._hazard(members, form)):
+        if (
+            len(members) > 1
+            and not inside.isdisjoint(self.updated)
+            and (problem := self._hazard(members, outputs, form))
+        ):
             return problem
         nbytes = sum(min(v.type.size, points) * v.dtype.size for v, points in asked.items())
         nbytes += sum(v.type.nbytes for v in outputs)
@@ -137,22 +142,13 @@ class Groups:
         holders = self.held[value.node] | groups
         return any(not self.held[r.node] <= holders for r in self.readers.get(value, ()))
 
-    def _hazard(self, members: Sequence[Facts], form: Form) -> Refusal | None:
+    def _hazard(self, members: Sequence[Facts], outputs: Sequence[Value], form: Form) -> Refusal | None:
         """Why the updates among the members could not be made in place."""
         if not self.checks.isdisjoint(value for f in members for value in f.outputs):
             return CHECKED
-        return HAZARD if self._overwrites_early(members, form) else None
-
-    def _overwrites_early(self, members: Sequence[Facts], form: Form) -> bool:
-        """Whether a state that is updated here is read here at other elements."""
         states = {state for f in members for state in self.updated.get(f.node, ())}
-        early = ancestors(members, {f.node for f in members if f.kind is not Kind.MAP})
-        return any(
-            f.kind is not Kind.MAP or f.node in early or form is Form.ROW or read.relation is not Relation.SAME
-            for f in members
-            for read in f.reads
-            if root(read.value) in states
-        )
+        elsewhere = {root(value) for value in read_elsewhere(members, outputs, form)}
+        return None if states.isdisjoint(elsewhere) else HAZARD
 
     def union(self, a: int, b: int) -> Plan | Refusal:
         """What both groups would be as one kernel, or why they cannot or should not be."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from graphc.ir.fused import Fused
@@ -30,32 +31,28 @@ def reusable_operands(node: Node) -> tuple[Value, ...]:
 def _elementwise_inputs(body: Graph) -> frozenset[Value]:
     """The inputs of a body that every load reads at the index of the result."""
     known = FactsOf(body)
-    members = [f for f in known.by_node.values() if not f.free or any(v in body.outputs for v in f.node.outputs)]
+    members = [f for f in known.by_node.values() if not f.free or any(v in body.outputs for v in f.outputs)]
     form = form_of(members, body.outputs)
-    if isinstance(form, Refusal) or any(f.kind is Kind.OPAQUE for f in members):
+    if isinstance(form, Refusal):
         return frozenset()
-    unsafe = _read_elsewhere(members, form, body.outputs)
     read = {read.value for facts in members for read in facts.reads}
-    return frozenset(value for value in body.inputs if value in read and value not in unsafe)
+    return frozenset((read - read_elsewhere(members, body.outputs, form)) & set(body.inputs))
 
 
-def _read_elsewhere(members: list[Facts], form: Form, outputs: tuple[Value, ...]) -> set[Value]:
-    """The values that some member reads at another index than the results', or reads when others are stored already."""
+def read_elsewhere(members: Sequence[Facts], outputs: Sequence[Value], form: Form) -> set[Value]:
+    """What the members of a kernel read at another index than the results', or after other results are stored."""
     main = [f for f in members if f.kind is not Kind.MAP]
     kept = main[0].shape if main else outputs[0].shape
-    early = ancestors(members, {f.node for f in main}) if form is not Form.ROW else set()
-    away = early | {f.node for f in main if form is not Form.ROW}
+    away = set() if form is Form.ROW else {f.node for f in main} | ancestors(members, {f.node for f in main})
+    if any(f.kind is Kind.OPAQUE for f in members):
+        away = {f.node for f in members}
     for facts in reversed(members):
         for read in facts.reads:
             if facts.node in away or not _is_own(read, facts, kept, form):
                 away.add(read.value.node)
-    copies = {f.node for f in members if f.free} if len(outputs) > 1 else set()  # loaded only when they are stored
-    return {
-        read.value
-        for facts in members
-        for read in facts.reads
-        if facts.node in away | copies or not _is_own(read, facts, kept, form)
-    }
+    if len(outputs) > 1:
+        away |= {f.node for f in members if f.free}  # a copy is loaded only when it is stored
+    return {r.value for f in members for r in f.reads if f.node in away or not _is_own(r, f, kept, form)}
 
 
 def _is_own(read: Read, reader: Facts, kept: Shape, form: Form) -> bool:

@@ -22,6 +22,7 @@ from passes.cost import CHEAP
 from passes.facts import Facts, Kind, Relation
 
 ROW = 16384  # elements of a row that stay in cache between the steps over it
+ONLY_ROW = 2048  # elements of a row that is the only one: one thread works on it alone
 REPEAT = 16  # readings of one operand element up to which a contraction may recompute it
 PROLOGUE = 4.0  # operations a point that may be recomputed there
 LIMIT = 96  # nodes of a body
@@ -147,7 +148,8 @@ def _reduction(members: Members, outputs: Collection[Value], reductions: Members
 def _is_row(facts: Facts) -> bool:
     """The reduced dimensions are the last ones, and few elements."""
     kept = len(facts.full) - len(facts.reduced)
-    return facts.reduced == tuple(range(kept, len(facts.full))) and size_of(facts.full[kept:]) <= ROW
+    longest = ROW if size_of(facts.full[:kept]) > 1 else ONLY_ROW
+    return facts.reduced == tuple(range(kept, len(facts.full))) and size_of(facts.full[kept:]) <= longest
 
 
 def _row(members: Members, reduction: Facts) -> Form | Refusal:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from graphc.ir.graph import Graph
 from graphc.ir.op import Alias, Node, Value
 from graphc.ir.plan import Buffer, MemoryPlan
+from graphc.ir.remarks import remark
 from graphc.primitives.source import Constant
 from passes.facts import root
 from passes.inplace import reusable_operands
@@ -100,29 +101,38 @@ class _Planner:
 
     def _updates_in_place(self) -> dict[Value, Value]:
         """The next values computed in their state's own memory, and the state."""
-        checked = max((self._made(check.value) for check in self.graph.checks), default=-1)
         found: dict[Value, Value] = {}
         for state, new in self.graph.updates:
             value = root(new)
-            own = value not in self.outputs and value not in found and value.node in self.position
-            if self.shares and own and self._made(value) > checked and self._read_before(state, value):
-                found[value] = state
-            else:
+            obstacle = self._obstacle(state, value) if value not in found else "the value is another state's too"
+            if obstacle:
                 self.copies.append((state, new))
+                remark("plan_memory", new.node, f"copied to %{state.name} at the end: {obstacle}")
+            else:
+                found[value] = state
         return found
 
-    def _made(self, value: Value) -> int:
-        return self.position.get(root(value).node, -1)
+    def _obstacle(self, state: Value, value: Value) -> str:
+        """Why the state's next value cannot be computed in the state's own memory; empty if it can."""
+        node, at = value.node, self._made(value)
+        if not self.shares:
+            return "nothing is shared"
+        if at < 0 or isinstance(node.op, Constant) or value in self.outputs:
+            return "the value has memory of its own"
+        if at <= max((self._made(check.value) for check in self.graph.checks), default=-1):
+            return "a check comes later"
+        if self.last.get(state, -1) > at:
+            return "the state is read later"
+        if self.last.get(state, -1) < at or self._overwrites_safely(node, state, value):
+            return ""
+        return "the kernel reads the state at other elements"
 
-    def _read_before(self, state: Value, value: Value) -> bool:
-        """All readers of the state come before the node that makes its next value, or are that node, elementwise."""
-        node = value.node
-        if isinstance(node.op, Constant):
-            return False
-        if self.last.get(state, -1) < self.position[node]:
-            return True
-        mine = self.last[state] == self.position[node] and self._reads_only(node, state)
-        return mine and state in reusable_operands(node) and _same_layout(state, value)
+    def _overwrites_safely(self, node: Node, state: Value, value: Value) -> bool:
+        return self._reads_only(node, state) and state in reusable_operands(node) and _same_layout(state, value)
+
+    def _made(self, value: Value) -> int:
+        """The position of the node that computes a value's memory; -1 for inputs."""
+        return self.position.get(root(value).node, -1)
 
     def plan(self) -> MemoryPlan:
         arena = [i for i, buffer in enumerate(self.buffers) if buffer.place == "arena"]

@@ -1,7 +1,7 @@
 """The documentation is true: its python runs, its dumps are what the code gives, its links and tables are right.
 
-The python blocks of a page run one after another in one process. A block ```` ```text output ```` right after one holds
-what it prints. `pytest tests/test_docs.py --update-golden` writes those and the table of variables anew.
+The python blocks of a page run one after another in one process. A block ```` ```text output ```` (or `asm output`)
+after one holds what it prints. `pytest tests/test_docs.py --update-golden` writes those and the table of variables anew.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ LINK = re.compile(r"\[[^\]]*\]\((?!https?://)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 TEST = re.compile(r"tests/(?P<file>test_\w+\.py)(?:::(?P<name>test_\w+))?")
 TABLE = re.compile(r"(?<=<!-- variables: begin -->\n).*?(?=<!-- variables: end -->)", re.DOTALL)
 SECONDS = 300
-OUTPUT = "text output"
+OUTPUT = {"text output", "asm output"}
+ASSEMBLY_OF = "0.50."  # the llvmlite whose assembly the pages show
 
 # Runs blocks of code from stdin in one namespace; prints a JSON list of what each printed.
 RUNNER = """
@@ -100,9 +102,10 @@ def _outputs(found: list[Block], printed: Iterator[str]) -> Iterator[tuple[Block
     for block in found:
         if block.language == "python":
             last = next(printed)
-        elif block.language == OUTPUT:
+        elif block.language in OUTPUT:
             assert last is not None, "an output block without a python block before it"
-            yield block, last.rstrip() + "\n"
+            if block.language != "asm output" or version("llvmlite").startswith(ASSEMBLY_OF):
+                yield block, last.expandtabs(8).rstrip() + "\n"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)

@@ -214,8 +214,8 @@ def test_long_rows_are_two_kernels() -> None:
 
 def test_adam_step_of_a_weight_is_one_kernel_with_three_results() -> None:
     b = Builder()
-    w = tensor(b, "w", 33, 17, role=Role.PARAM)
-    x = tensor(b, "x", 33, 17)
+    w = tensor(b, "w", 330, 17, role=Role.PARAM)
+    x = tensor(b, "x", 330, 17)
     loss = fn.sum(b, fn.mul(b, fn.tanh(b, w), x))
     after = fused(dce(adam(b.build((loss,)), loss)))
     new = dict((state.name, value) for state, value in after.updates)

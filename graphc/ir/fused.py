@@ -14,9 +14,10 @@ from graphc.ir.types import ShapeError, TensorType
 class Fused(Op):
     """`fused @label(...)`: computes the body graph in one kernel. The body's inputs are the node's operands in order.
 
-    Laws of a body, kept by `passes.fusion` and relied on by codegen: all reductions and contractions inside have the
-    same result shape, the *kept space*; every other node lives in the kept space or in the kept space followed by the
-    reduced axes.
+    Laws of a body, kept by `passes.laws` and relied on by codegen. Maps may be inlined wherever they are read; beside
+    them a body has one of: nothing (results of one shape); one contraction, window or node of several nests (results in
+    its space, read element by element); sibling reductions over the same axes of one space (results in the kept space);
+    reductions over the trailing axes of one space, which may need each other (results in the kept space or the whole).
     """
 
     body: Graph

@@ -304,8 +304,8 @@ class Layer(Operation):
             if contains(KerasTensor, (args, kwargs)):
                 return self._call_symbolic(args, kwargs, arguments)
             if current_tracer() is None:
-                return run_eagerly(self._run, args, kwargs)
-            return self._run(*args, **kwargs)
+                return run_eagerly(self._traced_call, args, kwargs)
+            return self._traced_call(*args, **kwargs)
 
     def _check_super_called(self) -> None:
         if "_seed_generators" not in self.__dict__:
@@ -347,9 +347,9 @@ class Layer(Operation):
         return outputs
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return infer_spec(self._run, args, kwargs)
+        return infer_spec(self._traced_call, args, kwargs)
 
-    def _run(self, *args: Any, **kwargs: Any) -> Any:
+    def _traced_call(self, *args: Any, **kwargs: Any) -> Any:
         """The call itself, on Tensors: training mode, location, masks and activity penalty around `call`."""
         training = kwargs.get("training")
         if training is None:
@@ -405,7 +405,7 @@ class Layer(Operation):
         inputs = tree.map_shape_structure(lambda s: KerasTensor(s, self.compute_dtype), args[0] if args else None)
         with name_scope(self.name):
             self._maybe_build({"input": inputs})
-            return tree.map_structure(lambda x: x.shape, infer_spec(self._run, (inputs,), {}))
+            return tree.map_structure(lambda x: x.shape, infer_spec(self._traced_call, (inputs,), {}))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call()` method implemented.")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphc.ir.graph import Graph
+from graphc.ir.plan import MemoryPlan
 from graphc.ir.program import Program, Slot
-from graphc.ir.types import Rows, concrete
-from graphc.runtime.memory import aligned_empty, data_address
+from graphc.ir.types import Rows, TensorType, concrete
+from graphc.runtime.inspection import Compilation, KernelName, KernelSource
+from graphc.runtime.memory import aligned_empty, available_bytes, data_address
 from graphc.runtime.pool import ABORTED, CALL, Phase, Pool, pack_call, pack_phases
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +38,10 @@ class CheckError(ValueError):
 class Executable:
     """A compiled program with its memory. Calls are serialised by a lock: any thread may call.
 
-    `state` maps the names of weights and state to the arrays native code reads and updates in place.
+    `exe(x, y)` or `exe(x, labels=y)` takes arrays of exactly the declared types, in declaration order or by name, and
+    returns the output, or the list of outputs if there are several. Inputs that count rows may be shorter than the
+    compiled batch, all by the same number of rows. `state` maps the names of weights and state to the arrays native
+    code reads and updates in place.
     """
 
     def __init__(
@@ -43,14 +53,16 @@ class Executable:
         threads: int,
         bind: Mapping[str, Array] | None = None,
         keep: object = None,
-        compilation: Any = None,
+        compilation: Compilation | None = None,
+        analyse: Callable[[Path | None], Compilation] | None = None,
     ) -> None:
         """`bind` lends arrays for states by name (C-contiguous, of the exact type); the others start as zeros.
 
         `keep` is held as long as the executable: the owner of the native code. `compilation` is what the compiler found
-        out, for dumps. MemoryError if the arena does not fit.
+        out; `analyse` finds it out again, dumping into a folder if one is given. MemoryError if the arena does not fit.
         """
-        self.program, self.threads, self.compilation = program, threads, compilation
+        self.program, self.threads = program, threads
+        self._compilation, self._analyse = compilation, analyse
         self._pool, self._keep, self._lock = pool, keep, threading.Lock()
         self.state = {slot.name: _bound(slot, (bind or {}).get(slot.name)) for slot in program.states}
         self._arena = _arena(program.arena_bytes, program.name)
@@ -74,8 +86,8 @@ class Executable:
         self._inputs = [_Port(slot, self._entry("input", i)) for i, slot in enumerate(program.inputs)]
         self._outputs = [_Port(slot, self._entry("output", i)) for i, slot in enumerate(program.outputs)]
         self._staging: dict[int, Array] = {}
-        self._seconds = 0.0
-        pool.ensure(threads)
+        self._seconds = math.inf  # how long a call takes is not known
+        _alive.add(self)
 
     def _packed(self, number: int, addresses: Mapping[str, int]) -> Phase:
         phase = self.program.phases[number]
@@ -128,13 +140,34 @@ class Executable:
             self._execute()
         return [port.cut(a, rows or 1) for port, a in zip(self._outputs, results, strict=True)] if is_short else results
 
+    def __call__(self, *arrays: Array, **named: Array) -> Array | list[Array]:
+        """See the class. ValueError, TypeError and CheckError as from `run`."""
+        inputs = self._ordered(arrays, named) if named or len(arrays) != len(self._inputs) else arrays
+        results = self.run(inputs, self._rows_in(inputs))
+        return results[0] if len(results) == 1 else results
+
+    def _ordered(self, arrays: Sequence[Array], named: Mapping[str, Array]) -> list[Array]:
+        """The inputs in declaration order. TypeError if one is missing, given twice or unknown."""
+        names = [port.name for port in self._inputs]
+        given = {**dict(zip(names, arrays, strict=False)), **named}
+        if len(given) != len(arrays) + len(named) or set(given) != set(names):
+            got = [f"{len(arrays)} by position", *named] if arrays else list(named)
+            raise TypeError(f"{self.program.name} takes the inputs {', '.join(names)}; got {', '.join(got) or 'none'}")
+        return [given[name] for name in names]
+
+    def _rows_in(self, inputs: Sequence[Array]) -> int | None:
+        """How many rows the inputs have, by the first that counts them; `run` finds out whether they agree."""
+        for port, array in zip(self._inputs, inputs, strict=True):
+            if port.has_rows and isinstance(array, np.ndarray) and array.ndim:
+                return len(array) // port.per
+        return None
+
     def _execute(self) -> None:
-        if self._seconds > INTERRUPTIBLE_SECONDS:
-            status = self._pool.run_interruptible(self._address)
-        else:
-            began = time.perf_counter()
-            status = self._pool.run(self._address)
-            self._seconds = time.perf_counter() - began
+        self._pool.ensure(self.threads)  # a forked child has none yet
+        run = self._pool.run if self._seconds < INTERRUPTIBLE_SECONDS else self._pool.run_interruptible
+        began = time.perf_counter()
+        status = run(self._address)
+        self._seconds = time.perf_counter() - began
         if status > 0:
             raise CheckError(self.program.phases[status - 1].message)
         if status == ABORTED:
@@ -151,6 +184,50 @@ class Executable:
             staging.fill(0)
         staging[: len(array)] = array
         return staging
+
+    # What was compiled
+
+    @property
+    def compilation(self) -> Compilation:
+        """What the compiler found out; found out again if this executable came from the cache."""
+        if self._compilation is None:
+            self._compilation = self._again(None)
+        return self._compilation
+
+    def _again(self, dump: Path | None) -> Compilation:
+        if self._analyse is None:
+            raise ValueError(f"{self.program.name} was made without its graph: there is nothing to show")
+        return self._analyse(dump)
+
+    def graph(self, stage: str | int = "fused") -> Graph:
+        """The graph after a stage: "source", a pass by name or number, "fused" or "planned"; `str` gives its text."""
+        return self.compilation.graph(stage)
+
+    @property
+    def kernels(self) -> list[KernelName]:
+        """The names of the kernels in order of first use; `.computes` of a name says what for."""
+        return [KernelName(kernel.name, kernel.computes) for kernel in self.compilation.kernels.values()]
+
+    def kernel(self, name: str) -> KernelSource:
+        """One kernel: `.loops`, `.llvm` and `.asm` are its texts."""
+        return self.compilation.kernel(name)
+
+    @property
+    def memory_plan(self) -> MemoryPlan:
+        """Where every value lives; `str` gives the table with the totals."""
+        return self.compilation.plan
+
+    def dump(self, folder: str | Path) -> Path:
+        """Compiles again and writes every stage, kernel and the memory plan into a new folder `NNN-model-mode` in
+        `folder`, which is returned."""
+        written = self._again(Path(folder)).folder
+        assert written is not None
+        return written
+
+    def __repr__(self) -> str:
+        program = self.program
+        ins, outs = (", ".join(map(_slot_text, slots)) for slots in (program.inputs, program.outputs))
+        return f"<executable {program.name}({ins}) -> {outs or 'nothing'}, {len(program.states)} states>"
 
 
 class _Port:
@@ -197,6 +274,23 @@ class _Port:
         return array[: rows * self.per] if self.has_rows else array
 
 
+_alive: weakref.WeakSet[Executable] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a forked child: a thread that held a lock did not come along."""
+    for executable in _alive:
+        executable._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
+def _slot_text(slot: Slot) -> str:
+    return f"{slot.name}: {TensorType(slot.shape, slot.dtype)}"
+
+
 def _bound(slot: Slot, array: Array | None) -> Array:
     shape, dtype = concrete(slot.shape), slot.dtype.numpy
     if array is None:
@@ -210,9 +304,14 @@ def _bound(slot: Slot, array: Array | None) -> Array:
 
 
 def _arena(nbytes: int, name: str) -> Array:
+    """Memory of that many bytes. MemoryError if there is not as much: the system would promise it all the same, and
+    kill the process when it is used."""
+    available = available_bytes()
     try:
+        if nbytes > available:
+            raise MemoryError
         return aligned_empty((max(nbytes, 64),), np.dtype(np.uint8))
-    except (MemoryError, ValueError) as error:
+    except (MemoryError, ValueError):
         raise MemoryError(
-            f"{name} needs an arena of {nbytes:,} bytes, which this machine cannot give: {error}"
+            f"{name} needs {nbytes:,} bytes beside its weights, {available:,} are available; make the batch smaller"
         ) from None

@@ -1,9 +1,13 @@
-"""Arrays for native code: aligned allocation, and the address of an array's data at the least cost."""
+"""Memory for native code: aligned arrays, the address of an array's data at the least cost, and how much there is."""
 
 from __future__ import annotations
 
 import ctypes
+import math
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,31 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)
     offset = -raw.ctypes.data % ALIGNMENT
     return raw[offset : offset + nbytes].view(dtype).reshape(shape)
+
+
+def available_bytes(meminfo: Path = Path("/proc/meminfo"), root: Path = Path("/sys/fs/cgroup")) -> float:
+    """What this process may still allocate and use: free memory and swap, within the cgroup's limit; infinite if unknown."""
+    try:
+        kilobytes = dict(re.findall(r"^(MemAvailable|SwapFree): +(\d+) kB", meminfo.read_text(), re.M))
+        free = 1024.0 * sum(map(int, kilobytes.values())) if kilobytes else math.inf
+    except OSError:
+        free = _physical_bytes()
+    return min(free, *(_limit(root / name) for name in ("memory.max", "memory/memory.limit_in_bytes")))
+
+
+def _physical_bytes() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def _limit(path: Path) -> float:
+    """A cgroup's limit in bytes. In a container the root is the container's own group."""
+    try:
+        return float(path.read_text())  # or "max"
+    except (OSError, ValueError):
+        return math.inf
 
 
 def _calibrated() -> Callable[[np.ndarray[Any, Any]], int]:

@@ -1,0 +1,102 @@
+"""Packing: an operand of a contraction copied, before the contraction, into the order in which it will be read.
+
+It pays where the operand is not contiguous along the results at all (a transposed matrix), and where it is large and
+its steps are so long that neither prefetching nor address translation keeps up: then it is cut into panels as wide as a
+register tile, each contiguous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from codegen.loops import Buffer, Store
+from codegen.parts import Part, flat
+from codegen.schedule import contiguous_store_axis, vector_axis
+from codegen.target import Target
+from graphc.ir.nest import Affine, Apply, Axis, Expr, Load, rewrite, substitute
+from graphc.ir.types import DType, Rows, size_of
+
+NARROW = 4  # kept axes shorter than this are not worth the lanes
+PANEL_VECTORS = 2  # width of a panel, in vectors
+LONG_STEP = 1024  # bytes between reduction steps from which a large operand is cut into panels
+LARGE = 512 * 1024  # bytes
+ROWS = 128  # results that must share an operand for the copy to pay
+
+AddBuffer = Callable[[str, DType, tuple[int, ...]], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The copy to run first, and the contraction that reads it."""
+
+    copy: Part
+    part: Part
+
+
+def pack(part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddBuffer) -> Packed | None:
+    """The part with one operand packed, or None where that does not pay or is not possible."""
+    if len(part.reductions) != 1 or not part.reductions[0].is_contraction or len(part.axes) < 2:
+        return None
+    axis = vector_axis(part, buffers) or contiguous_store_axis(part, buffers)
+    if axis is None or int(axis.extent) < NARROW:
+        return None
+    load = _operand_along(part, axis.name, buffers)
+    if load is None or load.guarded or any(not isinstance(i, Affine) for i in load.index):
+        return None
+    is_contiguous = flat(load.index, buffers[load.operand]).coefficient(axis.name) == 1
+    width = PANEL_VECTORS * target.lanes(load.dtype.size)
+    if _wants_panels(part, load, axis, width, buffers):
+        part, axis = _in_panels(part, axis, width)
+        load = _operand_along(part, axis.name, buffers) or load
+    elif is_contiguous:
+        return None
+    return _copied(part, load, axis, buffers, add_buffer)
+
+
+def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | None:
+    """The factor that moves along the vector axis; None if both do."""
+    match part.reductions[0].value:
+        case Apply("mul", (Load() as a, Load() as b)):
+            moving = [x for x in (a, b) if flat(x.index, buffers[x.operand]).coefficient(axis)]
+            return moving[0] if len(moving) == 1 else None
+    return None
+
+
+def _wants_panels(part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer]) -> bool:
+    """A large operand, read often, whose packed rows would lie far apart."""
+    buffer = buffers[load.operand]
+    step = int(axis.extent) * buffer.dtype.size
+    is_divisible = not isinstance(axis.extent, Rows) and int(axis.extent) % width == 0 and int(axis.extent) > width
+    nbytes = size_of(buffer.shape) * buffer.dtype.size
+    return is_divisible and step >= LONG_STEP and nbytes >= LARGE and part.points >= ROWS * int(axis.extent)
+
+
+def _in_panels(part: Part, axis: Axis, width: int) -> tuple[Part, Axis]:
+    """The kept axis as panels of `width`: an outer axis of panels and an inner one, which is returned."""
+    panel, lane = Axis(f"{axis.name}.p", int(axis.extent) // width), Axis(f"{axis.name}.l", width)
+    where = {axis.name: Affine.of(panel) * width + Affine.of(lane)}
+    axes = tuple(new for old in part.axes for new in ((panel, lane) if old == axis else (old,)))
+    part = part.map(lambda e: substitute(e, where))
+    stores = tuple(
+        replace(s, index=tuple(i.substitute(where) if isinstance(i, Affine) else i for i in s.index))
+        for s in part.stores
+    )
+    return replace(part, axes=axes, stores=stores), lane
+
+
+def _copied(part: Part, load: Load, axis: Axis, buffers: Sequence[Buffer], add_buffer: AddBuffer) -> Packed:
+    """The operand in the order: kept axes, reduce axes, vector axis."""
+    (reduction,) = part.reductions
+    uses = {name for i in load.index if isinstance(i, Affine) for name in i.axes}
+    axes = (*(a for a in (*part.axes, *reduction.axes) if a != axis and a.name in uses), axis)
+    shape = tuple(int(a.extent) for a in axes)
+    number = add_buffer(f"packed.{buffers[load.operand].name}", load.dtype, shape)
+    index = tuple(map(Affine.of, axes))
+    packed = Load(number, index, load.dtype)
+
+    def read_packed(e: Expr) -> Expr:
+        return packed if e == load else e
+
+    copy = Part(axes, (), (), (Store(number, index, load),))
+    return Packed(copy, replace(part, reductions=(reduction.map(lambda e: rewrite(e, read_packed)),)))

@@ -1,0 +1,76 @@
+"""A model's executable: one compiled step with the model's structures around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphc import compiler, tree
+from graphc.ir.op import Array
+from graphc.models.data import Signature, check_lengths, present
+from graphc.models.trace import Step
+from graphc.runtime.executable import CheckError
+
+MODES = ("train", "evaluate", "infer")
+
+
+class ModelExecutable:
+    """Runs one traced step natively on arrays of exactly the compiled dtypes, up to `batch` rows.
+
+    mode "infer": call with x, returns outputs in the model's structure. "train" and "evaluate": call with x, y and
+    sample_weight, returns the logs (running means since the metrics were reset); "train" updates the model's weights.
+    The executable borrows the model's weights; everything else of the compiled program (`graph`, `kernels`,
+    `memory_plan`, `state`, ...) is read from it too.
+    """
+
+    def __init__(
+        self, mode: str, step: Step, signature: Signature, batch: int, logs: Callable[[], dict[str, float]], options: Any
+    ) -> None:
+        self.mode = mode
+        self.step = step
+        self.signature = signature
+        self.batch = batch
+        self._logs = logs
+        self.native = compiler.compile_graph(step.graph, options, bind=step.bindings)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "native":
+            raise AttributeError(name)
+        return getattr(self.native, name)
+
+    def run(self, arrays: list[Array], rows: int) -> list[Array]:
+        """One step on a flat list of arrays. ValueError with value and row for a label or id out of range."""
+        try:
+            return self.native.run(arrays, rows)
+        except CheckError as error:
+            raise ValueError(self.step.explain(error.message, arrays)) from None
+
+    def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        found = Signature.of(x, y, sample_weight)
+        if found != self.signature:
+            raise _mismatch(self.signature, found)
+        rows = check_lengths({"x": x, "y": y, "sample_weight": sample_weight})
+        if rows > self.batch:
+            raise ValueError(f"This executable takes at most {self.batch} rows, got {rows}")
+        outputs = self.run(present((x, y, sample_weight)), rows)
+        return self.packed(outputs) if self.mode == "infer" else self._logs()
+
+    def packed(self, outputs: list[Array]) -> Any:
+        """Outputs in the structure the model returns."""
+        return tree.pack_sequence_as(self.step.outputs, outputs) if tree.is_nested(self.step.outputs) else outputs[0]
+
+
+def _mismatch(wanted: Signature, found: Signature) -> Exception:
+    """TypeError if only dtypes differ, else ValueError; says what was wanted and what was given."""
+    shapes = [[shape for shape, _ in signature.arrays] for signature in (wanted, found)]
+    kind = TypeError if shapes[0] == shapes[1] else ValueError
+    described = [", ".join(f"{d}[n, {', '.join(map(str, s))}]" if s else f"{d}[n]" for s, d in signature.arrays)
+                 for signature in (wanted, found)]  # fmt: skip
+    return kind(f"This executable takes ({described[0]}), got ({described[1]})")
+
+
+def concatenated(parts: list[list[Array]]) -> list[Array]:
+    """The outputs of several batches joined along the rows."""
+    return parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]

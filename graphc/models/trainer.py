@@ -1,0 +1,564 @@
+"""Training, evaluation and prediction, as Keras does them: `compile`, `fit`, `evaluate`, `predict`, `*_on_batch`."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphc import config, losses, metrics, optimizers, tree
+from graphc.callbacks import CallbackList, ProgbarLogger
+from graphc.layers.input_spec import check_inputs
+from graphc.models import data
+from graphc.models.compiled import CompileLoss, CompileMetrics
+from graphc.models.data import ArraySource, IterableSource, Signature, Source, present
+from graphc.options import compile_options
+from graphc.tensor import current_tracer
+
+# The progress line redraws at most this often.
+REDRAW_SECONDS = 0.05
+
+
+class Trainer:
+    """What makes a layer a model: the compiled loss, metrics and optimizer, and the loops that run executables."""
+
+    _layers: list[Any]
+    name: str
+    built: bool
+    input_spec: Any
+
+    def __init__(self) -> None:
+        self.optimizer: Any = None
+        self.loss: Any = None
+        self.loss_tracker: Any = None
+        self.compiled = False
+        self.stop_training = False
+        self.history: Any = None
+        self.initial_epoch: int | None = None
+        self.run_eagerly = False
+        self._compile_loss: CompileLoss | None = None
+        self._compile_metrics: CompileMetrics | None = None
+        self._compile_arguments: dict[str, Any] = {}
+        self._forget_executables()
+
+    def _forget_executables(self) -> None:
+        object.__setattr__(self, "_executables", {})
+
+    # ---- compile
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Choose optimizer, loss and metrics. Native code is compiled when the first data shows its shapes."""
+        self._compile_arguments = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = loss
+        names = getattr(self, "output_names", None)
+        given = metrics is not None or weighted_metrics is not None
+        if given or self._compile_metrics is None:
+            self._compile_metrics = CompileMetrics(metrics, weighted_metrics, names) if given else None
+        self._compile_loss = CompileLoss(loss, loss_weights, names) if loss is not None else None
+        self.loss_tracker = _mean("loss")
+        # the trackers are part of the trainer's own list of metrics, not of the layer's
+        self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
+        self.jit_compile = jit_compile
+        self.stop_training = False
+        self.compiled = True
+        self._forget_executables()
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """The arguments of `compile`, serialised."""
+        if not self.compiled:
+            return None
+        arguments = dict(self._compile_arguments)
+        arguments["optimizer"] = optimizers.serialize(self.optimizer)
+        for name in ("loss", "metrics", "weighted_metrics"):
+            arguments[name] = tree.map_structure(_serialized, arguments[name])
+        return arguments
+
+    def _assert_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"You must call `compile()` before calling `{method}()`.")
+        for name in ("train_step", "test_step", "predict_step"):
+            if getattr(type(self), name, None) is not None:
+                raise NotImplementedError(
+                    f"{type(self).__name__} overrides `{name}()`, which is not supported yet; override `compute_loss()` or "
+                    "pass a loss to `compile()`"
+                )
+
+    # ---- loss and metrics
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss's running mean, those of single outputs, the compiled metrics, then metrics of layers."""
+        found = [self.loss_tracker] if self.loss_tracker is not None else []
+        if self._compile_loss is not None:
+            found.extend(self._compile_loss.metrics)
+        if self._compile_metrics is not None:
+            found.extend(self._compile_metrics.metrics)
+        own = [metric for layer in self._flatten_layers() for metric in layer._metrics]  # type: ignore[attr-defined]
+        return [*found, *(m for m in own if not any(m is known for known in found))]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        names = ["loss"] if self.loss_tracker is not None else []
+        names.extend(metric.name for metric in (self._compile_loss.metrics if self._compile_loss else ()))
+        return names + (["compile_metrics"] if self._compile_metrics is not None else [])
+
+    def reset_metrics(self) -> None:
+        """Start all running means again."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The compiled loss plus what layers and regularizers add. Override it for a loss of your own."""
+        terms = []
+        if self._compile_loss is not None:
+            terms.append(self._compile_loss(y, y_pred, sample_weight))
+        terms.extend(_scalar(loss) for loss in self.losses)  # type: ignore[attr-defined]
+        if not terms:
+            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+        return sum(terms[1:], terms[0])
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Update the compiled metrics."""
+        if self._compile_metrics is not None and y is not None:
+            self._compile_metrics.update_state(y, y_pred, sample_weight)
+        return {} if current_tracer() is not None else self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, float]:
+        """All running results by name, in alphabetical order."""
+        results = self._ordered_results()
+        return dict(sorted(results.items()))
+
+    def _ordered_results(self) -> dict[str, Any]:
+        results: dict[str, Any] = {}
+        compiled = self._compile_metrics
+        for metric in self.metrics:
+            if compiled is not None and any(metric is known for known in compiled.metrics):
+                continue
+            results[metric.name] = metric.result()
+        if compiled is not None:
+            results.update(compiled.result())
+        flat: dict[str, Any] = {}
+        for name, value in results.items():
+            flat.update(value if isinstance(value, Mapping) else {name: value})
+        return {name: _number(value) for name, value in flat.items()}
+
+    def _result_list(self) -> Any:
+        """Loss first, then the metrics in the order given; a scalar if there is nothing but the loss."""
+        values = list(self._ordered_results().values())
+        return values[0] if len(values) == 1 else values
+
+    # ---- executables
+
+    def executable(self, mode: str = "infer", batch_size: int | None = None, *, like: Any = None, threads: int | None = None) -> Any:
+        """The native executable of one step.
+
+        mode: "infer", "train" or "evaluate". like: an example (x,), (x, y) or (x, y, sample_weight) whose dtypes and
+        shapes without batch are compiled for; "infer" needs none when the model knows its inputs.
+        """
+        from graphc.models.executable import MODES
+
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}; received: {mode!r}")
+        batch = data.checked_batch_size(batch_size) or data.DEFAULT_BATCH
+        if like is None:
+            if mode != "infer":
+                raise ValueError(f"executable({mode!r}) needs an example of the data: like=(x, y)")
+            like = self._example_inputs()
+        parts = like if isinstance(like, tuple) else (like,)
+        return self._executable(mode, Signature.of(*(*parts, None, None)[:3]), batch, threads)
+
+    def _example_inputs(self) -> tuple[Any, ...]:
+        inputs = getattr(self, "input", None) if self.built else None
+        if inputs is None:
+            raise ValueError(f"Model {self.name} has no known input shape yet: build it or pass like=(x,)")
+        return (tree.map_structure(lambda t: np.zeros((1, *t.shape[1:]), t.dtype), inputs),)
+
+    def _executable(self, mode: str, signature: Signature, batch: int, threads: int | None = None) -> Any:
+        """The executable for exactly this batch, compiled if there is none."""
+        state = tuple(id(v) for v in self.trainable_variables) if mode == "train" and self.built else ()  # type: ignore[attr-defined]
+        key = (mode, signature, batch, state, threads)
+        found = self._executables.get(key)  # type: ignore[attr-defined]
+        if found is None:
+            found = self._compile_step(mode, signature, batch, threads)
+            state = tuple(id(v) for v in self.trainable_variables) if mode == "train" else ()  # type: ignore[attr-defined]
+            self._executables[mode, signature, batch, state, threads] = found  # type: ignore[attr-defined]
+        return found
+
+    def _compile_step(self, mode: str, signature: Signature, batch: int, threads: int | None) -> Any:
+        from graphc.models import trace
+        from graphc.models.executable import ModelExecutable
+
+        tracers = {"infer": trace.trace_predict, "evaluate": trace.trace_test, "train": trace.trace_train}
+        step = tracers[mode](self, signature, batch)
+        options = compile_options(threads=threads) if threads else compile_options()
+        return ModelExecutable(mode, step, signature, batch, self.get_metrics_result, options)
+
+    def _executable_for(self, mode: str, source: Source, rows: int) -> Any:
+        """An executable for `rows` rows of this data: the smallest known one that is large enough, or a new one."""
+        known = [key[2] for key in self._executables if key[:2] == (mode, source.signature) and key[2] >= rows]  # type: ignore[attr-defined]
+        return self._executable(mode, source.signature, min(known) if known else _rounded(rows, source.batch_size))
+
+    def _prepare(self, source: Source) -> None:
+        """Refuse data that does not fit, in words about the data, before anything is traced."""
+        if isinstance(source, ArraySource) and source.size == 0:
+            raise ValueError(f"There are no samples: x has {source.size} rows")
+        if self.built and self.input_spec is not None:
+            sample = tree.map_structure(lambda a: a[: source.batch_size], source.x)
+            advice = f". Model {self.name} was built for inputs of shape {self.input_shape}"  # type: ignore[attr-defined]
+            if not isinstance(sample, dict):
+                check_inputs(self.input_spec, sample, self.name, advice)
+
+    # ---- fit
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: Any = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        **kwargs: Any,
+    ) -> Any:
+        """Train for a number of epochs; returns the `History` of logs."""
+        self._assert_compiled("fit")
+        epochs = _legacy_epochs(epochs, kwargs)
+        epochs = min(epochs, config.max_epochs() or epochs)
+        batch_size = data.checked_batch_size(batch_size)
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
+        source = data.source_of(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
+        self._prepare(source)
+        validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
+        step = self._train_step(source)
+        feed = _Feed(source, _limited(steps_per_epoch))
+        progress = CallbackList(
+            callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs, steps=feed.steps
+        )
+        self.stop_training = False
+        progress.on_train_begin()
+        logs: dict[str, Any] = {}
+        start = self.initial_epoch if self.initial_epoch is not None else initial_epoch
+        self.initial_epoch = None
+        for epoch in range(start, epochs):
+            self.reset_metrics()
+            progress.on_epoch_begin(epoch)
+            logs = self._run_epoch(step, feed, progress, "train")
+            if validation is not None and _is_due(validation_freq, epoch):
+                logs.update(self._validate(validation, validation_steps, progress))
+            progress.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        if self.optimizer is not None and epochs > 0:
+            self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
+        progress.on_train_end(logs)
+        return self.history
+
+    def _train_step(self, source: Source) -> Any:
+        """The training executable; Keras's first `fit` uses up one permutation before it trains."""
+        is_first = not any(part is not None and part.built for part in (self._compile_loss, self._compile_metrics))
+        if is_first and isinstance(source, ArraySource) and source.shuffle:
+            source.draw_order()
+        rows = min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
+        return self._executable("train", source.signature, rows)
+
+    def _validation(self, validation_data: Any, batch_size: int | None, steps: int | None) -> Source | None:
+        if validation_data is None:
+            return None
+        if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
+            source = data.source_of(*validation_data, **({"batch_size": batch_size, "steps": steps}))
+        else:
+            source = data.source_of(validation_data)
+        self._prepare(source)
+        return source
+
+    def _validate(self, source: Source, steps: int | None, progress: Any) -> dict[str, Any]:
+        self.reset_metrics()
+        logs = self._evaluate(source, _Feed(source, _limited(steps)), progress)
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    def _run_epoch(self, step: Any, feed: _Feed, progress: Any, phase: str) -> dict[str, Any]:
+        """All batches of an epoch; returns the logs after the last."""
+        begin = progress.listeners(f"on_{phase}_batch_begin")
+        report = _Report(progress, phase, self.get_metrics_result)
+        run = step.run
+        ran = False
+        for index, (arrays, rows) in enumerate(feed.epoch()):
+            if begin:
+                getattr(progress, f"on_{phase}_batch_begin")(index)
+            if rows > step.batch:
+                step = self._executable(step.mode, step.signature, rows)
+                run = step.run
+            run(arrays, rows)
+            ran = True
+            report.batch_end(index)
+            if self.stop_training and phase == "train":
+                break
+        if not ran:
+            raise ValueError("The data has no batches: there is nothing to compute")
+        return self.get_metrics_result()
+
+    # ---- evaluate and predict
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The loss and metrics on this data: a list (loss first), a scalar if there are no metrics, or a dict."""
+        self._assert_compiled("evaluate")
+        if kwargs:
+            raise ValueError(f"Arguments not recognized: {kwargs}")
+        source = data.source_of(x, y, sample_weight, batch_size, steps=steps)
+        self._prepare(source)
+        feed = _Feed(source, _limited(steps))
+        progress = callbacks
+        if not isinstance(callbacks, CallbackList):
+            progress = CallbackList(
+                callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+            )
+        self.reset_metrics()
+        logs = self._evaluate(source, feed, progress)
+        return logs if return_dict else self._result_list()
+
+    def _evaluate(self, source: Source, feed: _Feed, progress: Any) -> dict[str, Any]:
+        rows = min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
+        step = self._executable("evaluate", source.signature, rows)
+        progress.on_test_begin()
+        logs = self._run_epoch(step, feed, progress, "test")
+        progress.on_test_end(logs)
+        return logs
+
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+    ) -> Any:
+        """The outputs for all samples, in the model's structure."""
+        if data.is_arrays(x) and present(x) and not len(present(x)[0]):
+            return self._empty_outputs(x)
+        source = data.source_of(x, batch_size=batch_size, steps=steps)
+        self._prepare(source)
+        rows = min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
+        inputs_only = _without_labels(source)
+        step = self._executable_for("infer", inputs_only, rows)
+        feed = _Feed(inputs_only, _limited(steps))
+        progress = CallbackList(
+            callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+        )
+        progress.on_predict_begin()
+        begin, end = progress.listeners("on_predict_batch_begin"), progress.listeners("on_predict_batch_end")
+        parts = []
+        for index, (arrays, count) in enumerate(feed.epoch()):
+            if begin:
+                progress.on_predict_batch_begin(index)
+            parts.append(step.run(arrays, count))
+            if end:
+                progress.on_predict_batch_end(index, {"outputs": step.packed(parts[-1])})
+        progress.on_predict_end()
+        from graphc.models.executable import concatenated
+
+        return step.packed(concatenated(parts))
+
+    def _empty_outputs(self, x: Any) -> Any:
+        """The outputs of no samples."""
+        one = tree.map_structure(lambda a: np.zeros((1, *np.shape(a)[1:]), np.asarray(a).dtype), x)
+        return tree.map_structure(lambda a: a[:0], self.predict(one, verbose=0))
+
+    # ---- single batches
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One training step; the running loss and metrics since the last `reset_metrics()`."""
+        self._assert_compiled("train_on_batch")
+        source = _one_batch(x, y, sample_weight, class_weight)
+        self._prepare(source)
+        self._executable("train", source.signature, source.size).run(source.flat, source.size)
+        return self.get_metrics_result() if return_dict else self._result_list()
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch, added to the running ones."""
+        self._assert_compiled("test_on_batch")
+        source = _one_batch(x, y, sample_weight)
+        self._prepare(source)
+        self._executable("evaluate", source.signature, source.size).run(source.flat, source.size)
+        return self.get_metrics_result() if return_dict else self._result_list()
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch."""
+        source = _one_batch(x)
+        self._prepare(source)
+        step = self._executable_for("infer", source, source.size)
+        return step.packed(step.run(source.flat, source.size))
+
+
+class _Feed:
+    """Epochs of a source, each of at most `limit` steps; with a limit, an epoch goes on where the last one stopped."""
+
+    def __init__(self, source: Source, limit: int | None) -> None:
+        self.source = source
+        self.limit = limit
+        self.steps = limit if limit is not None else source.num_batches
+        self._open: Iterator[Any] | None = None
+
+    def epoch(self) -> Iterator[tuple[list[Any], int]]:
+        if self.limit is None:
+            self.source.on_epoch_begin()
+            yield from self.source.epoch()
+            self.source.on_epoch_end()
+            return
+        for _ in range(self.limit):
+            batch = self._next()
+            if batch is None:
+                warnings.warn(
+                    "Your input ran out of data; interrupting training. Make sure that your dataset or generator can "
+                    "generate at least `steps_per_epoch * epochs` batches. You may need to use the `.repeat()` function when "
+                    "building your dataset.",
+                    stacklevel=3,
+                )
+                return
+            yield batch
+
+    def _next(self) -> Any:
+        """The next batch; arrays and data sets begin again when they end."""
+        for _ in range(2):
+            if self._open is None:
+                self._open = self.source.epoch()
+            batch = next(self._open, None)
+            if batch is not None:
+                return batch
+            self._open = None
+        return None
+
+
+class _Report:
+    """Tells callbacks about finished batches, computing logs only when somebody looks."""
+
+    def __init__(self, progress: Any, phase: str, logs: Callable[[], dict[str, Any]]) -> None:
+        self.hook = getattr(progress, f"on_{phase}_batch_end")
+        self.listeners = progress.listeners(f"on_{phase}_batch_end")
+        self.logs = logs
+        # the progress line alone needs no more than its redraws
+        self.is_lazy = all(isinstance(listener, ProgbarLogger) for listener in self.listeners)
+        self._due = 0.0
+
+    def batch_end(self, index: int) -> None:
+        if not self.listeners:
+            return
+        if self.is_lazy:
+            now = time.monotonic()
+            if now < self._due:
+                return
+            self._due = now + REDRAW_SECONDS
+        self.hook(index, self.logs())
+
+
+def _mean(name: str) -> Any:
+    return metrics.Mean(name=name)
+
+
+def _scalar(loss: Any) -> Any:
+    from graphc import ops
+
+    return ops.mean(loss) if len(loss.shape) else loss
+
+
+def _number(value: Any) -> Any:
+    array = np.asarray(value)
+    return float(array) if array.ndim == 0 else array
+
+
+def _serialized(item: Any) -> Any:
+    if isinstance(item, losses.Loss):
+        return losses.serialize(item)
+    return metrics.serialize(item) if isinstance(item, metrics.Metric) else getattr(item, "__name__", item)
+
+
+def _rounded(rows: int, batch: int) -> int:
+    """A batch to compile for: the next power of two, at most `batch`, so that few sizes are ever compiled."""
+    return min(1 << (rows - 1).bit_length(), max(batch, rows)) if rows > 1 else 1
+
+
+def _limited(steps: int | None) -> int | None:
+    most = config.max_steps_per_epoch()
+    return steps if most is None else min(steps or most, most)
+
+
+def _is_due(frequency: Any, epoch: int) -> bool:
+    return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
+
+
+def _legacy_epochs(epochs: int, kwargs: dict[str, Any]) -> int:
+    if "nb_epoch" in kwargs and config.legacy_names():
+        warnings.warn("`nb_epoch` is deprecated; use `epochs`.", DeprecationWarning, stacklevel=3)
+        epochs = kwargs.pop("nb_epoch")
+    if kwargs:
+        raise TypeError(f"fit() got an unexpected keyword argument '{next(iter(kwargs))}'")
+    return epochs
+
+
+def _without_labels(source: Source) -> Source:
+    """The same inputs without labels and weights, for prediction from a generator of (x, y)."""
+    if isinstance(source, IterableSource) and (source.y is not None or source.sample_weight is not None):
+        count = len(present(source.x))
+        source.signature = Signature.of(source.x, None, None)
+        inner = source._unpacked
+        source._unpacked = lambda batch: (inner(batch)[0], None, None)  # type: ignore[method-assign]
+        assert count
+    return source
+
+
+def _one_batch(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None) -> ArraySource:
+    arrays = tree.map_structure(lambda leaf: leaf if leaf is None else np.asarray(leaf), x)
+    size = len(present(arrays)[0])
+    targets = tree.map_structure(lambda leaf: leaf if leaf is None else np.asarray(leaf), y)
+    weights = tree.map_structure(lambda leaf: leaf if leaf is None else np.asarray(leaf), sample_weight)
+    return ArraySource(arrays, targets, weights, size or 1, class_weight=class_weight)
