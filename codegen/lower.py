@@ -22,7 +22,7 @@ from codegen.tile import tile_kernel
 from graphc.ir.graph import Graph
 from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, axes_of
 from graphc.ir.op import Node, Value
-from graphc.ir.types import DType, concrete, size_of
+from graphc.ir.types import DType, concrete
 
 PARTIALS = 16  # a reduction split over threads keeps at most so many partial results
 SPLIT_PRODUCTS = 4_000_000  # multiply-adds below which a contraction is not split
@@ -42,7 +42,9 @@ class Lowered:
 
 
 def lower(graph: Graph, label: str, target: Target) -> Lowered:
-    """Kernels that compute the outputs of a fused body."""
+    """Kernels that compute the outputs of a fused body; none when all of them are empty."""
+    if not any(value.type.size for value in graph.outputs):
+        return Lowered((), len(graph.inputs), len(graph.outputs), ())
     return _Lowering(graph, label, target).run()
 
 
@@ -93,7 +95,7 @@ class _Lowering:
         )
 
     def _tile(self, part: Part) -> None:
-        if not part.points:  # nothing to compute: no kernel
+        if not part.points:  # an empty operand
             return
         self._emit(lambda name, buffers: tile_kernel(name, part, buffers, self.target))
 
@@ -242,8 +244,6 @@ class _Lowering:
         self._row_part(part)
 
     def _row_part(self, part: Part) -> None:
-        if not part.points:
-            return
         stage = Stage(part.reductions[0].axes, part.reductions, (), (), (*part.lets, *part.stores), dict(part.bounds))
         if any(r.axes != stage.axes for r in part.reductions):
             assert not part.bounds
@@ -273,8 +273,6 @@ class _Lowering:
     def _row_group(self, anchors: Sequence[Node]) -> None:
         rows = RowGroup(self.body, self.graph, anchors, self._levels())
         stages = rows.stages()
-        if not size_of(rows.kept_shape):
-            return
         self._emit(
             lambda name, buffers: row_kernel(
                 name, rows.kept, stages, [*buffers, *rows.scratch_of(len(buffers))], self.target
@@ -298,8 +296,7 @@ class _Lowering:
         )
         if nest.scatter:
             self._zero(number, value)
-        if value.type.size:
-            self._emit(lambda name, buffers: self._ordered(name, anchor, nest, number, buffers))
+        self._emit(lambda name, buffers: self._ordered(name, anchor, nest, number, buffers))
         self.available[value] = lambda index: Load(number, index, value.dtype)
         rest = [v for v in self.graph.outputs if v != value]
         if rest:

@@ -38,13 +38,13 @@ def main() -> None:
     model.fit(x_train[..., None], y_train, epochs=options.epochs or epochs, batch_size=options.batch_size)
     _, accuracy = model.evaluate(x_test[..., None], y_test, verbose=0)
 
-    print_fused_kernels(model)
+    step = model.executable("train", options.batch_size, like=(x_train[..., None], y_train))
+    print_fused_kernels(step)
     print(f"test accuracy: {accuracy:.4f}")
 
 
-def print_fused_kernels(model: Any) -> None:
+def print_fused_kernels(step: Any) -> None:
     """The kernels of a training step that compute more than one op, with the layers they do it for."""
-    step = model.executable("train")
     fused = [kernel for kernel in step.kernels if "+" in kernel.computes]
     print(f"{len(fused)} of the {len(step.kernels)} kernels of a training step are fused:")
     for kernel in fused:

@@ -23,6 +23,7 @@ from graphc.ir.op import Value
 from graphc.ir.text import print_graph
 from graphc.options import CompileOptions, compile_options
 from graphc.runtime.cache import Cache
+from graphc.runtime.executable import CheckError as CheckError  # the face may not import the runtime
 from graphc.runtime.executable import Executable
 from graphc.runtime.image import Image
 from graphc.runtime.inspection import Compilation, KernelSource, describe_kernels, new_folder
@@ -232,11 +233,11 @@ def apply_passes(graph: Graph, names: Sequence[str] | None = None, options: Comp
 
 
 def prepare_forward(graph: Graph, options: CompileOptions | None = None) -> Graph:
-    """A traced forward graph made ready for gradients."""
+    """A traced forward graph made ready for gradients: with what makes the backward graph cheaper too."""
+    from passes.canonicalize import relu_after_pool
     from passes.manager import run_passes
-    from passes.pipeline import FORWARD_PIPELINE
 
-    return run_passes(graph, FORWARD_PIPELINE, verify=(options or compile_options()).verify)
+    return run_passes(graph, (relu_after_pool,), verify=(options or compile_options()).verify)
 
 
 def gradients(graph: Graph, loss: Value, wrt: Sequence[Value]) -> Graph:

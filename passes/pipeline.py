@@ -13,13 +13,10 @@ from passes.manager import Pass, pass_name
 from passes.simplify import simplify
 from passes.unit_axes import drop_unit_axes
 
-FORWARD_PIPELINE: tuple[Pass, ...] = (relu_after_pool,)
-"""Before gradients are taken: what makes the backward graph cheaper too."""
-
 PIPELINE: tuple[Pass, ...] = (canonicalize, fold, simplify, cse, drop_unit_axes, canonicalize, dce, fuse)
 """From any graph to one that can be planned and lowered."""
 
-PASSES: dict[str, Pass] = {pass_name(step): step for step in FORWARD_PIPELINE + PIPELINE}
+PASSES: dict[str, Pass] = {pass_name(step): step for step in (relu_after_pool, *PIPELINE)}
 
 
 def find_passes(names: Sequence[str]) -> tuple[Pass, ...]:

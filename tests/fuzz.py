@@ -40,7 +40,7 @@ from passes.pipeline import PIPELINE
 from passes.results import own_results
 
 UNFUSED = (*(step for step in PIPELINE if step is not fuse), own_results)
-ONE_THREAD = CompileOptions(threads=1)
+ONE_THREAD = CompileOptions(threads=1, cache=False)
 SHAKES = 8  # interpretations with changed inputs that tell how much a graph magnifies rounding
 Arrays = Mapping[str, Array]
 

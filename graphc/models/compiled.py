@@ -103,12 +103,10 @@ class CompileLoss:
         for position, part in enumerate(self.parts):
             weight = weights[part.index] if len(weights) > 1 else weights[0]
             value = part.loss(targets[part.index], predictions[part.index], weight)
-            if part.weight is not None:
-                value = value * part.weight
-            values.append(value)
             if self.metrics:
                 rows = ops.shape(predictions[part.index])[0]
                 self.metrics[position].update_state(value, sample_weight=rows)
+            values.append(value if part.weight is None else value * part.weight)
         return sum(values[1:], values[0])
 
 

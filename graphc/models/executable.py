@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from graphc import compiler, tree
+from graphc.compiler import CheckError
 from graphc.ir.op import Array
 from graphc.models.data import Signature, check_lengths, present
 from graphc.models.trace import Step
-from graphc.runtime.executable import CheckError
 
 MODES = ("train", "evaluate", "infer")
 

@@ -124,8 +124,8 @@ class Trainer:
     @property
     def metrics_names(self) -> list[str]:
         names = ["loss"] if self.loss_tracker is not None else []
-        names.extend(metric.name for metric in (self._compile_loss.metrics if self._compile_loss else ()))
-        return names + (["compile_metrics"] if self._compile_metrics is not None else [])
+        names.extend(["compile_metrics"] if self._compile_metrics is not None else [])
+        return names + [metric.name for metric in (self._compile_loss.metrics if self._compile_loss else ())]
 
     def reset_metrics(self) -> None:
         """Start all running means again."""

@@ -300,7 +300,8 @@ class Optimizer:
         if self.global_clipnorm is not None:
             limit = float(self.global_clipnorm)
             squares = [ops.sum(ops.square(g)) for g in grads]
-            scale = limit / ops.maximum(ops.sqrt(sum(squares[1:], squares[0])), limit)
+            norm = ops.sqrt(sum(squares[1:], squares[0]))
+            scale = limit * ops.minimum(1.0 / norm, 1.0 / limit)
             return [g * scale for g in grads]
         return grads
 

@@ -64,10 +64,11 @@ class Executable:
         self.program, self.threads = program, threads
         self._compilation, self._analyse = compilation, analyse
         self._pool, self._keep, self._lock = pool, keep, threading.Lock()
+        _expect_room(program, threads, bind or {})
         self.state = {slot.name: _bound(slot, (bind or {}).get(slot.name)) for slot in program.states}
-        self._arena = _arena(program.arena_bytes, program.name)
-        stride = -(-program.scratch_bytes // 64) * 64
-        self._scratch = _arena(stride * threads, program.name)
+        self._arena = aligned_empty((max(program.arena_bytes, 64),), np.dtype(np.uint8))
+        stride = _scratch_stride(program)
+        self._scratch = aligned_empty((max(stride * threads, 64),), np.dtype(np.uint8))
         self._slots = [np.array(phase.slots or (0,), np.int32) for phase in program.phases]
         self._phases = pack_phases([self._packed(i, addresses) for i in range(len(program.phases))])
         self.cycles = np.zeros(max(len(program.phases), 1), np.uint64)
@@ -303,15 +304,17 @@ def _bound(slot: Slot, array: Array | None) -> Array:
     return array
 
 
-def _arena(nbytes: int, name: str) -> Array:
-    """Memory of that many bytes. MemoryError if there is not as much: the system would promise it all the same, and
-    kill the process when it is used."""
-    available = available_bytes()
-    try:
-        if nbytes > available:
-            raise MemoryError
-        return aligned_empty((max(nbytes, 64),), np.dtype(np.uint8))
-    except (MemoryError, ValueError):
-        raise MemoryError(
-            f"{name} needs {nbytes:,} bytes beside its weights, {available:,} are available; make the batch smaller"
-        ) from None
+def _scratch_stride(program: Program) -> int:
+    """Bytes between the scratch memories of two threads: none shares a cache line with another."""
+    return -(-program.scratch_bytes // 64) * 64
+
+
+def _expect_room(program: Program, threads: int, bound: Mapping[str, Array]) -> None:
+    """MemoryError if a run needs more than there is: the system would promise it all the same, and end the process
+    when the memory is used."""
+    slots = (*program.outputs, *(slot for slot in program.states if slot.name not in bound))
+    nbytes = sum(TensorType(slot.shape, slot.dtype).nbytes for slot in slots)
+    nbytes += program.arena_bytes + threads * _scratch_stride(program)
+    if nbytes > (available := available_bytes()):
+        what = f"{program.name} needs {nbytes:,} bytes, {available:,.0f} are available"
+        raise MemoryError(f"{what}; a smaller batch or smaller layers need less")
