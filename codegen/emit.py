@@ -550,6 +550,10 @@ class _Emitter:
         pointer = self._pointer(number, base, memory, flat)
         if any(not isinstance(i, Affine) for i in index):
             return self._indirect(buffer, base, pointer, memory, index, step)
+        return self._along_lanes(pointer, base, memory, step)
+
+    def _along_lanes(self, pointer: str, base: str, memory: str, step: int) -> _Place:
+        """The place of lane 0 and every `step` elements after it."""
         if step == 0:
             return _Place(pointer, base, 1)
         assert self.lanes
@@ -587,10 +591,7 @@ class _Emitter:
             offset = self._apply("add", [scaled, offset], DType.I64)
         if offset.lanes == 1:
             pointer = self.asm.op(f"getelementptr {memory}, ptr {pointer}, i64 {offset.name}")
-            if not step:
-                return _Place(pointer, base, 1)
-            assert self.lanes and step == 1, "an indirect load along the lanes must be contiguous"
-            return _Place(pointer, base, self.lanes.count)
+            return self._along_lanes(pointer, base, memory, step)
         assert self.lanes
         if step:
             steps = Val("<" + ", ".join(f"i64 {step * i}" for i in range(offset.lanes)) + ">", DType.I64, offset.lanes)

@@ -101,7 +101,7 @@ class KerasTensor(Operators):
         raise TypeError(f"The length of {self!r} is not known yet")
 
     def __iter__(self) -> Any:
-        raise TypeError("Iterating over a symbolic KerasTensor is not supported.")
+        raise NotImplementedError("Iterating over a symbolic KerasTensor is not supported.")
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise ValueError(

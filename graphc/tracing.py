@@ -7,18 +7,21 @@ Three uses: a `Tracer` collects the graph of a model's step; `infer_spec` finds 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from graphc import tree
 from graphc.ir.builder import Builder
-from graphc.ir.interpret import interpret
-from graphc.ir.op import Array, Role, Value
-from graphc.ir.types import DType, Rows, TensorType
-from graphc.tensor import SPEC_BATCH, KerasTensor, Tensor, active_tracer, current_tracer
+from graphc.ir.graph import Graph
+from graphc.ir.interpret import evaluate, interpret
+from graphc.ir.op import Array, Parameter, Role, Value
+from graphc.ir.types import DType, TensorType
+from graphc.primitives.elementwise import Cast
+from graphc.primitives.shape import Reshape
+from graphc.tensor import KerasTensor, Tensor, active_tracer
 from graphc.variables import Variable
 
 # Stand-ins for a dimension of unknown size: a result dimension that differs between them is unknown too.
@@ -34,6 +37,36 @@ class Bound:
     high: int
     what: str
     message: str
+
+    def describe(self, graph: Graph, inputs: Mapping[Value, Array], rows: int | None = None) -> str:
+        """The message with the first wrong value and where it is, found by interpreting what leads to the ids."""
+        ids = evaluate(_leading_to(graph, self.ids), inputs)[self.ids]
+        return self.broken_by(ids[:rows] if ids.ndim else ids) or self.message
+
+    def broken_by(self, ids: Array) -> str | None:
+        """The message for ids of which one lies outside, with the first such value and where it is; else None."""
+        if not ids.size or (self.low <= ids.min() and ids.max() < self.high):
+            return None
+        place = tuple(int(index) for index in np.argwhere(~((ids >= self.low) & (ids < self.high)))[0])
+        where = f" (row {place[0]}" + "".join(f", position {index}" for index in place[1:]) + ")" if place else ""
+        return f"{self.what} {ids[place]} is out of range [{self.low}, {self.high}){where}"
+
+    def source(self) -> Value | None:
+        """The graph input that holds the ids, if nothing but casts and reshapes lies between; else None."""
+        value = self.ids
+        while isinstance(value.op, (Cast, Reshape)):
+            value = value.node.inputs[0]
+        return value if isinstance(value.op, Parameter) else None
+
+
+def _leading_to(graph: Graph, value: Value) -> Graph:
+    """The part of the graph that computes one value."""
+    needed, nodes = {value}, []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.outputs):
+            needed.update(node.inputs)
+            nodes.append(node)
+    return replace(graph, nodes=tuple(reversed(nodes)), outputs=(value,), updates=(), checks=())
 
 
 class Tracer:
@@ -84,10 +117,10 @@ class Tracer:
         """Refuse, at run time and before any update, ids outside [low, high)."""
         from graphc import ops
 
-        outside = ops.any(ops.logical_or(ops.less(ids, low), ops.greater_equal(ids, high)))
+        inside = ops.all(ops.logical_and(ops.greater_equal(ids, low), ops.less(ids, high)))
         message = f"{what} is out of range [{low}, {high})"
         self.bounds.append(Bound(ids.value, low, high, what, message))
-        self.builder.check(ops.cast(outside, "int32").value, message)
+        self.builder.check(ops.cast(ops.logical_not(inside), "int32").value, message)
 
     def resume(self, builder: Builder) -> None:
         """Go on in a builder whose graph was made from this tracer's by passes: the same inputs, new values."""
@@ -205,7 +238,7 @@ def run_eagerly(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     graph = builder.build(tensor.value for tensor in outputs)
     arrays.update((value, variable.array) for variable, value in tracer.inputs.items())
     values = interpret(graph, arrays)
-    _raise_failed_check(tracer, graph.checks, values)
+    _raise_failed_check(tracer, graph, arrays, values)
     states = {value: variable for variable, value in tracer.inputs.items()}
     for (state, _), new in zip(graph.updates, values[len(outputs) :], strict=False):
         states[state].array[...] = new
@@ -213,11 +246,9 @@ def run_eagerly(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     return map_leaves(lambda _: next(computed), Tensor, result)
 
 
-def _raise_failed_check(tracer: Tracer, checks: Any, values: tuple[Array, ...]) -> None:
-    for check, value in zip(checks, values[len(values) - len(checks) :], strict=True):
+def _raise_failed_check(tracer: Tracer, graph: Graph, arrays: Mapping[Value, Array], values: tuple[Array, ...]) -> None:
+    first = len(values) - len(graph.checks)
+    for check, value in zip(graph.checks, values[first:], strict=True):
         if value:
-            raise ValueError(check.message)
-
-
-__all__ = ["SPEC_BATCH", "Bound", "Rows", "Tracer", "contains", "current_tracer", "infer_spec", "map_leaves",
-           "run_eagerly", "tracing"]  # fmt: skip
+            bound = next(bound for bound in tracer.bounds if bound.message == check.message)
+            raise ValueError(bound.describe(graph, arrays))

@@ -41,6 +41,11 @@ class Variable(Operators):
         if "/" in self.name:
             raise ValueError(f"Argument `name` must be a string and cannot contain character `/`. Received: name={name}")
         self.path = "/".join(filter(None, (current_path(), self.name)))
+        if shape is not None and None in shape:
+            raise ValueError(
+                "Shapes used to initialize variables must be fully-defined (no `None` dimensions). Received: "
+                f"shape={shape} for variable path='{self.path}'"
+            )
         self.array = aligned(_initial(initializer, shape, dtype))
         self.trainable = trainable
         self.autocast = autocast
@@ -143,6 +148,6 @@ def _initial(initializer: Any, shape: tuple[int, ...] | None, dtype: Any) -> Arr
 
 
 def _default_dtype(values: Array, given: Any) -> str:
-    if isinstance(given, (np.ndarray, np.generic)):
-        return str(values.dtype.name)
-    return {"f": config.floatx(), "i": "int32", "b": "bool"}[values.dtype.kind]
+    if values.dtype == np.float64 or not isinstance(given, (np.ndarray, np.generic)):
+        return {"f": config.floatx(), "i": "int32", "b": "bool"}[values.dtype.kind]
+    return str(values.dtype.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ LABEL_NAMES = 4
 
 def emit(groups: Groups, facts: FactsOf) -> Graph:
     """The graph of fused nodes, in the order of execution."""
-    emitter = _Emitter(facts)
+    emitter = _Emitter(facts, {node.op.label for node in groups.graph.nodes if isinstance(node.op, Fused)})
     for group in kernel_order(groups):
         if not groups.is_fixed(group):
             emitter.fuse(groups.plan(group))
@@ -31,6 +32,7 @@ def emit(groups: Groups, facts: FactsOf) -> Graph:
 @dataclass(slots=True)
 class _Emitter:
     facts: FactsOf
+    labels: set[str]
     nodes: list[Node] = field(default_factory=list)
     mapping: dict[Value, Value] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
@@ -81,7 +83,7 @@ class _Emitter:
     def _label(self, plan: Plan) -> str:
         names = dict.fromkeys(facts.node.op.mnemonic for facts in _main_nodes(plan))
         base = "_".join(list(names)[:LABEL_NAMES])
-        number = self.counters.get(base, 0)
+        number = next(n for n in itertools.count(self.counters.get(base, 0)) if f"{base}.{n}" not in self.labels)
         self.counters[base] = number + 1
         return f"{base}.{number}"
 

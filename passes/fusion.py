@@ -44,18 +44,19 @@ def fuse(graph: Graph) -> Graph:
 
 def join_producers(groups: Groups) -> None:
     """Merges the groups of nodes with those of their operands, where that pays, until nothing changes."""
-    while any([_join_producers(groups, facts) for facts in groups.nodes if facts.kind.is_computed]):
+    computed = [facts for facts in groups.nodes if facts.kind.is_computed]
+    while sum(_join_producers(groups, facts) for facts in computed):
         pass
 
 
-def _join_producers(groups: Groups, facts: Facts) -> bool:
-    """One node with its operands: anchors first (an epilogue is free), the last of several, then reductions, maps."""
+def _join_producers(groups: Groups, facts: Facts) -> int:
+    """Merges one node with its operands, counting: anchors first (the last of several), then reductions, then maps."""
     producers = dict.fromkeys(r.value.node for r in facts.reads if groups.group_of(r.value) is not None)
-    merged = False
+    merged = 0
     for node in sorted(producers, key=groups.preference) if len(producers) > 1 else producers:
         mine, other = groups.home[facts.node], groups.home[node]
         if mine not in groups.held[node] and facts in groups.members[mine]:
-            merged |= groups.merge(other, mine) is not None
+            merged += groups.merge(other, mine) is not None
     return merged
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from graphc.ir.plan import ALIGNMENT
 
+MANY = 1000  # buffers from which one order must do
+
 
 def aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
@@ -36,7 +38,7 @@ def pack(sizes: Sequence[int], firsts: Sequence[int], lasts: Sequence[int]) -> t
         lambda i: (firsts[i] - lasts[i], -sizes[i], i),
     )
     best: tuple[list[int], int] = [], -1
-    for order in orders:
+    for order in orders if len(sizes) <= MANY else orders[:1]:
         offsets, total = _greedy(sizes, firsts, lasts, sorted(range(len(sizes)), key=order))  # type: ignore[arg-type]
         if best[1] < 0 or total < best[1]:
             best = offsets, total

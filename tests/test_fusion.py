@@ -218,7 +218,7 @@ def test_adam_step_of_a_weight_is_one_kernel_with_three_results() -> None:
     x = tensor(b, "x", 330, 17)
     loss = fn.sum(b, fn.mul(b, fn.tanh(b, w), x))
     after = fused(dce(adam(b.build((loss,)), loss)))
-    new = dict((state.name, value) for state, value in after.updates)
+    new = {state.name: value for state, value in after.updates}
     assert new["w"].node is new["w.m"].node is new["w.v"].node
     assert len(kernels(after)) == 3  # the loss, the rate, the step
 
@@ -245,7 +245,7 @@ def test_bias_gradient_runs_the_update_of_the_bias() -> None:
     y = fn.square(b, dense(b, tensor(b, "x", N, 31), "dense", 64))
     loss = fn.mean(b, y)
     after = fused(dce(sgd(b.build((loss,)), loss)))
-    new = dict((state.name, value) for state, value in after.updates)
+    new = {state.name: value for state, value in after.updates}
     assert mnemonics(maker(after, new["dense/bias"]))[-3:] == ["sum", "mul", "sub"]
     assert mnemonics(maker(after, new["dense/kernel"])) == ["dot", "mul", "sub"]
 
@@ -330,6 +330,18 @@ def test_checks_come_first_and_pure_updates_last() -> None:
     assert {place[new.node] for _, new in after.updates} == {2, 3}
 
 
+def test_a_check_and_an_update_are_not_one_kernel() -> None:
+    b = Builder()
+    labels = tensor(b, "labels", N, dtype=DType.I32)
+    total = tensor(b, "total", role=Role.STATE, dtype=DType.I32)
+    b.update(total, fn.add(b, total, fn.sum(b, labels)))
+    b.check(fn.sum(b, fn.cast(b, fn.lt(b, labels, 0), DType.I32)), "labels are negative")
+    with collect_remarks() as remarks:
+        after = fused(b.build(()))
+    assert [mnemonics(k)[0] for k in kernels(after)] == ["lt", "sum"]
+    assert not any("[cycle]" in r.message for r in remarks)
+
+
 def test_results_are_values_of_their_own() -> None:
     b = Builder()
     x, s = tensor(b, "x", 5, 7), tensor(b, "s", 5, 7, role=Role.STATE)
@@ -337,7 +349,7 @@ def test_results_are_values_of_their_own() -> None:
     b.update(s, y)
     constant = fn.constant(b, np.arange(3.0, dtype=np.float32))
     after = fused(b.build((x, y, fn.reshape(b, y, (35,)), s, constant)))
-    made = [v for v in (*after.outputs, *(new for _, new in after.updates))]
+    made = after.outputs + tuple(new for _, new in after.updates)
     assert len(set(made)) == 6 and all(isinstance(v.op, Fused) for v in made)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class DType(Enum):
     BOOL = "bool"
 
     @property
-    def numpy(self) -> np.dtype:
+    def numpy(self) -> np.dtype[Any]:
         """The numpy dtype whose memory layout native code uses (bool takes one byte)."""
         return _NUMPY[self]
 
@@ -56,7 +57,7 @@ class DType(Enum):
             raise TypeError(f"dtype {dtype!r} is not supported; supported dtypes: {known}") from None
 
 
-_NUMPY = {
+_NUMPY: dict[DType, np.dtype[Any]] = {
     DType.F32: np.dtype("float32"),
     DType.F64: np.dtype("float64"),
     DType.I8: np.dtype("int8"),
@@ -113,7 +114,7 @@ class Rows(int):
 
     __str__ = __repr__
 
-    def __getnewargs__(self) -> tuple[int, int]:
+    def __getnewargs__(self) -> tuple[int, int]:  # type: ignore[override]
         return self.batch, self.per
 
     def __reduce__(self) -> tuple[type[Rows], tuple[int, int]]:

@@ -73,7 +73,7 @@ class BaseConv(Layer):
             constraint=getattr(self, f"{name}_constraint"),
         )
 
-    def _check_output(self, input_shape: Any) -> None:
+    def _check_output(self, input_shape: Any, kernel_shape: tuple[int, ...]) -> None:
         """ValueError if the window does not fit into the input."""
         spatial = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
         if self.padding != "valid":
@@ -81,9 +81,9 @@ class BaseConv(Layer):
         for size, window, dilation in zip(spatial, self.kernel_size, self.dilation_rate, strict=True):
             if size is not None and size < (window - 1) * dilation + 1:
                 raise ValueError(
-                    "Computed output size would be negative. Received: "
-                    f"`inputs.shape={tuple(input_shape)}`, `kernel.shape={tuple(self.kernel_size)}`, `strides={self.strides}`, "
-                    f"`padding={self.padding}`, `dilation_rate={self.dilation_rate}`."
+                    "Computed output size would be zero or negative. Received "
+                    f"`inputs shape={tuple(input_shape)}`, `kernel shape={kernel_shape}`, "
+                    f"`dilation_rate={listed(self.dilation_rate)}`, `strides={self.strides}`, `padding={self.padding}`."
                 )
 
     def _finish(self, x: Any) -> Any:
@@ -134,13 +134,18 @@ def window_sizes(value: Any, rank: int, name: str) -> tuple[int, ...]:
     return sizes
 
 
+def listed(sizes: Any) -> str:
+    """Sizes as Keras prints them: [2 3]."""
+    return "[" + " ".join(map(str, sizes)) + "]"
+
+
 def standardize_padding(value: Any, allow_causal: bool = False) -> str:
     """ "valid", "same" or, where allowed, "causal". ValueError in Keras's words otherwise."""
     padding = str(value).lower()
     allowed = {"valid", "same", "causal"} if allow_causal else {"valid", "same"}
     if padding not in allowed:
-        listed = "'valid', 'same', 'causal'" if allow_causal else "'valid', 'same'"
-        raise ValueError(f"The `padding` argument must be one of {listed}. Received: {padding}")
+        names = "'valid', 'same', 'causal'" if allow_causal else "'valid', 'same'"
+        raise ValueError(f"The `padding` argument must be a list/tuple or one of {{{names}}}. Received: {padding}")
     return padding
 
 
@@ -191,8 +196,9 @@ class Conv(BaseConv):
                 "The number of input channels must be evenly divisible by the number of groups. Received groups="
                 f"{self.groups}, but the input has {channels} channels (full input shape is {input_shape})."
             )
-        self._check_output(input_shape)
-        self.kernel = self._add("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        self._check_output(input_shape, shape)
+        self.kernel = self._add("kernel", shape)
         self.bias = self._add("bias", (self.filters,)) if self.use_bias else None
 
     def call(self, inputs: Any) -> Any:
@@ -255,8 +261,8 @@ class DepthwiseConv2D(BaseConv):
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
-        self._check_output(input_shape)
         shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self._check_output(input_shape, shape)
         self.kernel = self.add_weight(
             shape, self.depthwise_initializer, name="kernel", regularizer=self.depthwise_regularizer,
             constraint=self.depthwise_constraint,
@@ -310,9 +316,10 @@ class SeparableConv2D(BaseConv):
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
-        self._check_output(input_shape)
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self._check_output(input_shape, shape)
         self.depthwise_kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer, name="depthwise_kernel",
+            shape, self.depthwise_initializer, name="depthwise_kernel",
             regularizer=self.depthwise_regularizer, constraint=self.depthwise_constraint,
         )  # fmt: skip
         self.pointwise_kernel = self.add_weight(

@@ -110,11 +110,6 @@ class Dense(Layer):
 
     def build(self, input_shape: Any) -> None:
         width = input_shape[-1]
-        if width is None:
-            raise ValueError(
-                f"The last dimension of the inputs to a Dense layer should be defined. Found None. Full input shape "
-                f"received: {input_shape}"
-            )
         self.kernel = self.add_weight(
             (width, self.units), self.kernel_initializer, name="kernel", regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,

@@ -53,7 +53,7 @@ def _known(shape: Any) -> tuple[int | None, ...]:
 
 
 def _check_one(spec: InputSpec, shape: tuple[int | None, ...], index: int, layer: str, advice: str) -> None:
-    where = f'Input {index} of layer "{layer}" is incompatible with the layer: '
+    where = f"Input {index} with name '{spec.name}' of layer '{layer}' is incompatible with the layer: "
     rank = len(shape)
     if spec.ndim is not None and rank != spec.ndim and not spec.allow_last_axis_squeeze:
         raise ValueError(

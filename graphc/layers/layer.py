@@ -79,7 +79,9 @@ class Layer(Operation):
             )
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if not isinstance(trainable, bool):
-            raise ValueError(f"Argument `trainable` must be a boolean. Received: trainable={trainable}")
+            raise ValueError(
+                f"Expected `trainable` to be a boolean. Received: trainable={trainable} (of type {type(trainable)})"
+            )
         self._trainable = trainable
         self.dtype_policy = dtype_policies.get(dtype)
         self.autocast = autocast
@@ -408,7 +410,7 @@ class Layer(Operation):
             return tree.map_structure(lambda x: x.shape, infer_spec(self._traced_call, (inputs,), {}))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call()` method implemented.")
+        raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call` method implemented.")
 
     # ---- losses
 

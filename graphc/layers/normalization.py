@@ -54,11 +54,6 @@ class BatchNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         size = input_shape[self.axis]
-        if size is None:
-            raise ValueError(
-                f"Axis {self.axis} of the input tensor should have a defined dimension but the layer received an input with "
-                f"shape {input_shape}."
-            )
         self.gamma = self.beta = None
         if self.scale:
             self.gamma = self.add_weight(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc import config, ops
-from graphc.layers.convolutional import standardize_padding, window_sizes
+from graphc.layers.convolutional import listed, standardize_padding, window_sizes
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer
 
@@ -36,9 +36,9 @@ class BasePooling(Layer):
         for size, window in zip(spatial, self.pool_size, strict=True):
             if self.padding == "valid" and size is not None and size < window:
                 raise ValueError(
-                    "Computed output size would be negative. Received: "
-                    f"`inputs.shape={tuple(input_shape)}`, `pool_size={self.pool_size}`, `strides={self.strides}`, "
-                    f"`padding={self.padding}`."
+                    "Computed output size would be zero or negative. Received: "
+                    f"`inputs.shape={listed(input_shape)}`, `pool_size={listed(self.pool_size)}`, "
+                    f"`strides={self.strides}`, `padding={self.padding}`."
                 )
 
     def get_config(self) -> dict[str, Any]:

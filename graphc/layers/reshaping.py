@@ -36,8 +36,8 @@ class Reshape(Layer):
         self.target_shape = tuple(target_shape)
         if self.target_shape.count(-1) > 1:
             raise ValueError(
-                "The `target_shape` argument must not contain more than one `-1` value. Received: "
-                f"target_shape={self.target_shape}"
+                "There must be at most one unknown dimension (-1) in `target_shape`. Received: "
+                f"target_shape={self.target_shape}."
             )
 
     def build(self, input_shape: Any) -> None:
@@ -45,7 +45,12 @@ class Reshape(Layer):
         if None in sizes:
             return
         known = math.prod(size for size in target if size != -1)
-        if -1 in target and (known == 0 or math.prod(sizes) % known) or -1 not in target and math.prod(sizes) != known:
+        if -1 in target and (known == 0 or math.prod(sizes) % known):
+            raise ValueError(
+                "The total size of the tensor must be unchanged, however, the input size cannot by divided by the specified "
+                f"dimensions in target_shape. Received: input_shape={sizes}, target_shape={target}"
+            )
+        if -1 not in target and math.prod(sizes) != known:
             raise ValueError(
                 f"The total size of the tensor must be unchanged. Received: input_shape={sizes}, target_shape={target}"
             )

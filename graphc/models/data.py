@@ -260,14 +260,14 @@ def source_of(
     """The source of what the user passed as `x` (and `y`, ...)."""
     if is_arrays(x):
         return ArraySource(x, y, sample_weight, checked_batch_size(batch_size), shuffle, steps, class_weight)
+    if not hasattr(x, "__iter__") and not isinstance(x, PyDataset) or isinstance(x, (list, tuple, dict)):
+        raise ValueError(f"Unrecognized data type: x={_outline(x)} (of type {type(x)})")
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(
                 f"When providing `x` as a generator or data set, `{name}` should not be passed. Instead, it should be part of "
                 f"the data. Received: {name}={_outline(value)}"
             )
-    if not hasattr(x, "__iter__") and not isinstance(x, PyDataset):
-        raise ValueError(f"Unrecognized data type: x={_outline(x)} (of type {type(x)})")
     return IterableSource(x, shuffle, class_weight)
 
 
@@ -314,7 +314,8 @@ def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, A
     parts = present(arrays)
     if not parts or not is_arrays(arrays):
         raise ValueError(
-            "Argument `validation_split` is only supported for tensors or NumPy arrays.Found incompatible type in the input"
+            "Argument `validation_split` is only supported for tensors or NumPy arrays.Found incompatible type in the "
+            f"input: {[type(part) for part in parts]}"
         )
     size = len(parts[0])
     at = int(np.floor(size * (1.0 - validation_split)))

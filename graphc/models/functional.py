@@ -132,7 +132,7 @@ class Functional(Model):
         for node in self._graph.nodes:
             if node.is_input and not any(id(tensor) in given for tensor in node.outputs):
                 raise ValueError(
-                    f"`inputs` not connected to `outputs`: {node.operation.name} is needed and is not among the inputs"
+                    f"Output with path `` is not connected to `inputs`: it needs {node.operation.name}, which is not one of them"
                 )
 
     @property
@@ -195,7 +195,11 @@ class Functional(Model):
         if isinstance(inputs, dict) and not isinstance(self._inputs_struct, dict):
             missing = [name for name in self.input_names if name not in inputs]
             if missing:
-                raise ValueError(f"Missing data for input \"{missing[0]}\". You passed a data dictionary with keys {list(inputs)}. Expected the following keys: {self.input_names}")
+                got = {name: f"Tensor(shape={tuple(map(int, x.shape))})" for name, x in inputs.items()}
+                raise ValueError(
+                    f"The structure of `inputs` doesn't match the expected structure.\nExpected: {self.input_names}\n"
+                    f"Received: inputs={got}"
+                )
             given = [inputs[name] for name in self.input_names]
         else:
             given = tree.flatten(inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import layers, tree
+from graphc import layers, naming, tree
 from graphc.layers.core import InputLayer
 from graphc.layers.layer import Layer
 from graphc.models.functional import Functional
@@ -93,6 +93,8 @@ class Sequential(Model):
         x = inputs
         for layer in self._layers[1:]:
             x = layer(x)
+        # Keras draws a name for the functional model inside, so that the next one is `functional_1`
+        naming.auto_name("Functional")
         with name_scope(self.name):
             object.__setattr__(self, "_functional", Functional(inputs, x, name=self.name))
 
@@ -109,6 +111,13 @@ class Sequential(Model):
         """The layers, without the InputLayer."""
         start = 1 if self._layers and isinstance(self._layers[0], InputLayer) else 0
         return list(self._layers[start:])
+
+    @layers.setter
+    def layers(self, _: Any) -> None:
+        raise AttributeError(
+            "`Sequential.layers` attribute is reserved and should not be used. Use `add()` and `pop()` to change the layers "
+            "in this model."
+        )
 
     @property
     def input_spec(self) -> Any:

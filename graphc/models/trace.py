@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from graphc import compiler, ops, tree
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
-from graphc.ir.interpret import evaluate
 from graphc.ir.op import Array, Role, Value
 from graphc.ir.types import Rows, concrete
 from graphc.models.data import Signature
@@ -32,40 +31,32 @@ class Step:
     forward: Graph
     bounds: tuple[Bound, ...]
 
+    def check_data(self, arrays: list[Array]) -> None:
+        """ValueError with value and row if labels or ids among these arrays (of any number of rows) are out of range."""
+        inputs = [value for value in self.forward.inputs if self.forward.role(value) == Role.INPUT]
+        for bound in self.bounds:
+            source = bound.source()
+            if source in inputs and (message := bound.broken_by(arrays[inputs.index(source)])):
+                raise ValueError(message)
+
     def explain(self, message: str, arrays: list[Array]) -> str:
         """The message of a failed check with the value and the row it was found in."""
         bound = next((bound for bound in self.bounds if bound.message == message), None)
         if bound is None:
             return message
-        ids = self._values_of(bound.ids, arrays)
-        wrong = np.argwhere((ids < bound.low) | (ids >= bound.high))
-        if not len(wrong):
-            return message
-        place = tuple(int(index) for index in wrong[0])
-        where = f"row {place[0]}" + "".join(f", position {index}" for index in place[1:])
-        return f"{bound.what} {ids[place]} is out of range [{bound.low}, {bound.high}) ({where})"
-
-    def _values_of(self, value: Value, arrays: list[Array]) -> Array:
-        """What the forward graph computes for one value."""
-        needed, nodes = {value}, []
-        for node in reversed(self.forward.nodes):
-            if needed.intersection(node.outputs):
-                needed.update(node.inputs)
-                nodes.append(node)
         data = iter(arrays)
-        known = {}
-        for graph_input in self.forward.inputs:
-            is_data = self.forward.role(graph_input) == Role.INPUT
-            array = next(data) if is_data else self.bindings[graph_input.name]
-            if is_data:
-                full = np.zeros(concrete(graph_input.shape), array.dtype)
-                full[: len(array)] = array
-                known[graph_input] = full
-            else:
-                known[graph_input] = array
-        part = replace(self.forward, nodes=tuple(reversed(nodes)), outputs=(value,), updates=(), checks=())
-        rows = len(arrays[0]) if arrays else None
-        return evaluate(part, known)[value][:rows]
+        known: dict[Value, Any] = {}
+        for value in self.forward.inputs:
+            known[value] = self.bindings.get(value.name)
+            if self.forward.role(value) == Role.INPUT:
+                known[value] = _padded(next(data), value)
+        return bound.describe(self.forward, known, len(arrays[0]))
+
+
+def _padded(array: Array, value: Value) -> Array:
+    full = np.zeros(concrete(value.shape), array.dtype)
+    full[: len(array)] = array
+    return full
 
 
 def declare_inputs(tracer: Tracer, signature: Signature, batch: int) -> Any:

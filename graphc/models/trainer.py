@@ -98,9 +98,9 @@ class Trainer:
             arguments[name] = tree.map_structure(_serialized, arguments[name])
         return arguments
 
-    def _assert_compiled(self, method: str) -> None:
+    def _assert_compiled(self) -> None:
         if not self.compiled:
-            raise ValueError(f"You must call `compile()` before calling `{method}()`.")
+            raise ValueError("You must call `compile()` before using the model.")
         for name in ("train_step", "test_step", "predict_step"):
             if getattr(type(self), name, None) is not None:
                 raise NotImplementedError(
@@ -258,7 +258,7 @@ class Trainer:
         **kwargs: Any,
     ) -> Any:
         """Train for a number of epochs; returns the `History` of logs."""
-        self._assert_compiled("fit")
+        self._assert_compiled()
         epochs = _legacy_epochs(epochs, kwargs)
         epochs = min(epochs, config.max_epochs() or epochs)
         batch_size = data.checked_batch_size(batch_size)
@@ -296,8 +296,14 @@ class Trainer:
         is_first = not any(part is not None and part.built for part in (self._compile_loss, self._compile_metrics))
         if is_first and isinstance(source, ArraySource) and source.shuffle:
             source.draw_order()
-        rows = min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
-        return self._executable("train", source.signature, rows)
+        return self._checked(self._executable("train", source.signature, _rows_of(source)), source)
+
+    @staticmethod
+    def _checked(step: Any, source: Source) -> Any:
+        """The executable, after labels and ids of all samples were found in range: nothing is updated otherwise."""
+        if isinstance(source, ArraySource):
+            step.step.check_data(source.flat)
+        return step
 
     def _validation(self, validation_data: Any, batch_size: int | None, steps: int | None) -> Source | None:
         if validation_data is None:
@@ -350,7 +356,7 @@ class Trainer:
         **kwargs: Any,
     ) -> Any:
         """The loss and metrics on this data: a list (loss first), a scalar if there are no metrics, or a dict."""
-        self._assert_compiled("evaluate")
+        self._assert_compiled()
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
         source = data.source_of(x, y, sample_weight, batch_size, steps=steps)
@@ -366,8 +372,7 @@ class Trainer:
         return logs if return_dict else self._result_list()
 
     def _evaluate(self, source: Source, feed: _Feed, progress: Any) -> dict[str, Any]:
-        rows = min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
-        step = self._executable("evaluate", source.signature, rows)
+        step = self._checked(self._executable("evaluate", source.signature, _rows_of(source)), source)
         progress.on_test_begin()
         logs = self._run_epoch(step, feed, progress, "test")
         progress.on_test_end(logs)
@@ -381,9 +386,8 @@ class Trainer:
             return self._empty_outputs(x)
         source = data.source_of(x, batch_size=batch_size, steps=steps)
         self._prepare(source)
-        rows = min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
         inputs_only = _without_labels(source)
-        step = self._executable_for("infer", inputs_only, rows)
+        step = self._checked(self._executable_for("infer", inputs_only, _rows_of(source)), source)
         feed = _Feed(inputs_only, _limited(steps))
         progress = CallbackList(
             callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
@@ -418,7 +422,7 @@ class Trainer:
         return_dict: bool = False,
     ) -> Any:
         """One training step; the running loss and metrics since the last `reset_metrics()`."""
-        self._assert_compiled("train_on_batch")
+        self._assert_compiled()
         source = _one_batch(x, y, sample_weight, class_weight)
         self._prepare(source)
         self._executable("train", source.signature, source.size).run(source.flat, source.size)
@@ -426,7 +430,7 @@ class Trainer:
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, added to the running ones."""
-        self._assert_compiled("test_on_batch")
+        self._assert_compiled()
         source = _one_batch(x, y, sample_weight)
         self._prepare(source)
         self._executable("evaluate", source.signature, source.size).run(source.flat, source.size)
@@ -520,6 +524,11 @@ def _serialized(item: Any) -> Any:
     if isinstance(item, losses.Loss):
         return losses.serialize(item)
     return metrics.serialize(item) if isinstance(item, metrics.Metric) else getattr(item, "__name__", item)
+
+
+def _rows_of(source: Source) -> int:
+    """The rows of the largest batch."""
+    return min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
 
 
 def _rounded(rows: int, batch: int) -> int:

@@ -356,11 +356,9 @@ def _check_targets(name: str, target: Tensor, output: Tensor) -> None:
         )
 
 
-def shown(shape: Sequence[int]) -> tuple[int | None, ...]:
-    """A shape as users know it: batch rows are None."""
-    from graphc.ir.types import Rows
-
-    return tuple(None if isinstance(dim, Rows) else int(dim) for dim in shape)
+def shown(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as users know it: the batch is the number of rows that is compiled for."""
+    return tuple(int(dim) for dim in shape)
 
 
 @op

@@ -86,7 +86,7 @@ class Executable:
         self._rows = ctypes.c_int64.from_address(self._address + CALL.fields["rows"][1])  # type: ignore[index]
         self._inputs = [_Port(slot, self._entry("input", i)) for i, slot in enumerate(program.inputs)]
         self._outputs = [_Port(slot, self._entry("output", i)) for i, slot in enumerate(program.outputs)]
-        self._staging: dict[int, Array] = {}
+        self._staging: dict[str, Array] = {}
         self._seconds = math.inf  # how long a call takes is not known
         _alive.add(self)
 
@@ -130,8 +130,9 @@ class Executable:
         with self._lock:
             table = self._table
             is_short = rows != batch
-            for port, array in zip(self._inputs, inputs, strict=True):
-                array = self._staged(port, array, rows or 1) if is_short else port.accept(array)
+            pairs = zip(self._inputs, inputs, strict=True)
+            arrays = [self._staged(port, array, rows or 1) if is_short else port.accept(array) for port, array in pairs]
+            for port, array in zip(self._inputs, arrays, strict=True):  # copies live in `arrays` until the run is over
                 if port.entry >= 0:
                     table[port.entry] = data_address(array)
             results = [port.allocate() for port in self._outputs]
@@ -179,9 +180,9 @@ class Executable:
         if not port.has_rows:
             return port.accept(array)
         port.check_short(array, rows)
-        staging = self._staging.get(port.entry)
+        staging = self._staging.get(port.name)
         if staging is None:
-            staging = self._staging[port.entry] = aligned_empty(port.shape, port.dtype)
+            staging = self._staging[port.name] = aligned_empty(port.shape, port.dtype)
             staging.fill(0)
         staging[: len(array)] = array
         return staging

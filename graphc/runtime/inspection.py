@@ -12,6 +12,7 @@ from typing import Any
 
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
+from graphc.ir.op import View
 from graphc.ir.plan import MemoryPlan, plan_comments
 from graphc.ir.program import Program
 from graphc.ir.text import NO_COMMENTS, print_graph, write_graph
@@ -129,9 +130,11 @@ def describe_kernels(program: Program, graph: Graph) -> dict[str, str]:
 
 
 def _ops_text(op: Any) -> str:
+    """The ops of a kernel, without constants and the views that only place an operand, unless there is nothing else."""
     if not isinstance(op, Fused):
         return str(op.mnemonic)
-    return " + ".join(node.op.mnemonic for node in op.body.nodes)
+    working = [node for node in op.body.nodes if node.inputs and not isinstance(node.op, View)]
+    return " + ".join(node.op.mnemonic for node in working or op.body.nodes)
 
 
 def new_folder(parent: Path, graph: Graph) -> Path:
