@@ -28,7 +28,8 @@ _initialised: set[str] = set()
 
 
 def compile_object(ir_text: str, target: Target) -> bytes:
-    """The relocatable object (ELF, Mach-O or COFF) of one LLVM module. RuntimeError with LLVM's words if it is malformed."""
+    """The relocatable object (ELF, Mach-O or COFF) of one LLVM module. RuntimeError with LLVM's words if it is
+    malformed."""
     with _machine(target) as machine, _module(ir_text, target, machine) as module:
         return _emit(machine, module, as_object=True)
 

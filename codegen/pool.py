@@ -1,16 +1,19 @@
 """The native thread pool, as LLVM IR text: a process-wide set of workers that run a compiled program's phases.
 
-The pool is *elastic*. A phase is cut into chunks whose bounds depend on the extent and the grain alone. Every thread takes
-the next chunk with one compare-and-swap, and the caller waits only for chunks somebody has taken. A worker that does not
-show up costs nothing, so on a busy machine a call is never slower than running it serially; static barriers are.
+The pool is *elastic*. A phase is cut into chunks whose bounds depend on the extent and the grain alone. Every thread
+takes the next chunk with one compare-and-swap, and the caller waits only for chunks somebody has taken. A worker that
+does not show up costs nothing, so on a busy machine a call is never slower than running it serially; static barriers
+are.
 
-The word `claim` (epoch << 32 | next chunk) guards `job`, the phase on offer. Workers read the job and then claim; a claim
-that succeeds proves that the job did not change in between, because the caller *closes* the word (a new epoch, no chunk
-left) before it rewrites the job. Memory behind the job is touched only after a successful claim, while the caller waits.
+The word `claim` (epoch << 32 | next chunk) guards `job`, the phase on offer. Workers read the job and then claim; a
+claim that succeeds proves that the job did not change in between, because the caller *closes* the word (a new epoch, no
+chunk left) before it rewrites the job. Memory behind the job is touched only after a successful claim, while the caller
+waits.
 
 Exported functions
 - `i32 graphc_run(ptr call)`: run a Call; 0 done, i + 1 when the check of phase i failed, -1 aborted.
-- `i32 graphc_pool_start(i32 workers)`: have that many workers. Returns how many there are, or -1 if it makes no threads.
+- `i32 graphc_pool_start(i32 workers)`: have that many workers. Returns how many there are, or -1 if it makes no
+threads.
 - `void graphc_worker(i32 index)`: be worker `index` until the pool stops; for threads made elsewhere.
 - `void graphc_pool_stop()`: send the workers home and join the threads it made.
 - `void graphc_pool_reset()`: forget all workers, in a forked child that has none of them.
@@ -53,7 +56,8 @@ PHASE = {
     "flags": "i32",
     "check_slot": "i32",
 }
-"""One kernel over per_row * rows + fixed units, `grain` units a chunk; table[check_slot] points to an i32 that must be 0."""
+"""One kernel over per_row * rows + fixed units, `grain` units a chunk; table[check_slot] points to an i32 that must be
+0."""
 
 _JOB = {"claim": "i64", "phase": "ptr", "call": "ptr", "extent": "i64", "chunks": "i32", "threads": "i32"}
 """The phase on offer, in the cache line of the word that guards it."""
@@ -160,7 +164,8 @@ attributes #0 = {{ nounwind }}
 
 
 def _chunks() -> str:
-    """Where chunks lie, and running one. Serial runs go chunk by chunk too: kernels see the same bounds in every run."""
+    """Where chunks lie, and running one. Serial runs go chunk by chunk too: kernels see the same bounds in every
+    run."""
     return f"""
 define internal i64 @extent_of(ptr %phase, i64 %rows) #0 {{
   {_phase("per_row")}

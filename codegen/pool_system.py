@@ -1,7 +1,7 @@
 """What the native thread pool asks of processor and system, as LLVM IR text: one piece per function family.
 
-The processor gives a polite pause, a tick counter and the floating-point mode; the system gives waiting on a word, waking
-its sleepers, and threads. Everything else of the pool is the same everywhere.
+The processor gives a polite pause, a tick counter and the floating-point mode; the system gives waiting on a word,
+waking its sleepers, and threads. Everything else of the pool is the same everywhere.
 """
 
 from __future__ import annotations

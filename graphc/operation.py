@@ -56,6 +56,8 @@ class Operation:
             )
         self.name = name
         self._inbound_nodes: list[Node] = []
+        # what the last call on tensors returned, for operations that are not part of a functional model
+        self._called_shapes: list[tuple[int | None, ...]] = []
 
     @property
     def kind(self) -> str:

@@ -75,7 +75,8 @@ def reshape_to_broadcast(b: Builder, node: Node) -> Value | None:
 
 
 def reshape_of_broadcast(b: Builder, node: Node) -> Value | None:
-    """A broadcast that only adds axes of length 1 does nothing under a reshape; a scalar is repeated to the new shape."""
+    """A broadcast that only adds axes of length 1 does nothing under a reshape; a scalar is repeated to the new
+    shape."""
     inner = operand(node, Broadcast)
     if inner is None:
         return None
@@ -121,9 +122,12 @@ def reduce_nothing(b: Builder, node: Node) -> Value | None:
 
 
 def merge_reductions(b: Builder, node: Node) -> Value | None:
-    """A sum of a sum is one sum over the axes of both; likewise max, min and prod."""
+    """A sum of a sum is one sum over the axes of both; likewise max, min and prod.
+
+    Not where the batch is summed last: a sum within each row is part of that row's kernel, one over everything is not.
+    """
     inner = operand(node, type(node.op))
-    if inner is None:
+    if inner is None or inner.types[0].has_rows and not node.types[0].has_rows:
         return None
     first = _reduction(inner).axes
     kept = [d for d in range(inner.inputs[0].type.rank) if d not in first]
@@ -275,8 +279,8 @@ MOVES: Rules = {
     Dot: (dot_of_transpose,),
 }
 RULES = merge_rules(
-    {op: (scalar_right,) for op in COMMUTATIVE},
-    {op: (reduce_nothing, merge_reductions, reduce_transpose, reduce_reshape) for op in REDUCTIONS},
+    dict.fromkeys(COMMUTATIVE, (scalar_right,)),
+    dict.fromkeys(REDUCTIONS, (reduce_nothing, merge_reductions, reduce_transpose, reduce_reshape)),
     {Sum: (sum_of_broadcast,)},
     MOVES,
     OUTWARD,

@@ -159,5 +159,5 @@ RULES: Rules = merge_rules(
         ew.Select: (select_known,),
         ew.Cast: (cast_of_cast,),
     },
-    {op: (same_twice,) for op in (ew.Maximum, ew.Minimum, ew.And, ew.Or, ew.BitAnd, ew.BitOr)},
+    dict.fromkeys((ew.Maximum, ew.Minimum, ew.And, ew.Or, ew.BitAnd, ew.BitOr), (same_twice,)),
 )

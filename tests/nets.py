@@ -59,7 +59,8 @@ def cnn(dtype: DType = F64, rows: int = 2) -> Graph:
 
 
 def dropout(dtype: DType = F64, rows: int = 4) -> Graph:
-    """A dense layer under inverted dropout of a half, with a key as state that is updated; the loss is a mean square."""
+    """A dense layer under inverted dropout of a half, with a key as state that is updated; the loss is a mean
+    square."""
     b = Builder("dropout")
     x = b.input("x", TensorType((Rows(rows), 5), dtype))
     key = b.input("dropout/key", TensorType((2,), DType.U32), Role.STATE)

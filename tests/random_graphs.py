@@ -1,5 +1,5 @@
-"""Random valid graphs, made from recipes: a recipe is a list of numbers, so it can be repeated, shortened and rebuilt at
-another batch or in another dtype.
+"""Random valid graphs, made from recipes: a recipe is a list of numbers, so it can be repeated, shortened and rebuilt
+at another batch or in another dtype.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A `Nest` says: for every point of the parallel `axes`, combine the value of `bod
 and store the result at `store`. Loads are affine in the axes; a *guarded* load outside its operand yields `fill`
 (padding); an index that is itself an expression is an indirect load (gather) and is clamped into the operand, so native
 code never reads outside its buffers. An op hands over one nest or several that write disjoint parts of its results.
-Codegen chooses the schedule and never learns which op a nest came from; its kernels are written in the same expressions,
-with two more kinds for registers.
+Codegen chooses the schedule and never learns which op a nest came from; its kernels are written in the same
+expressions, with two more kinds for registers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ ARITY = {
     # threefry(key0, key1, counter0, counter1): both words of Threefry-2x32 xor-ed (JAX's 32-bit random bits), u32
     "threefry": 4,
 }  # fmt: skip
-PREDICATES = frozenset(["eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "logical_and", "logical_or", "logical_xor", "logical_not"])
+PREDICATES = frozenset([
+    "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite",
+    "logical_and", "logical_or", "logical_xor", "logical_not",
+])  # fmt: skip
 COMBINES = {"add": 0.0, "mul": 1.0, "max": float("-inf"), "min": float("inf"), "argmax": None, "argmin": None}
 
 
@@ -342,7 +345,7 @@ def axes_of(shape: Shape, prefix: str = "i") -> tuple[Axis, ...]:
 
 def load(operand: int, type: TensorType, index: tuple[Index | Axis | int, ...], **guard: float) -> Load:
     """A load of an operand; pass fill=value for a guarded load."""
-    exact = tuple(i if isinstance(i, ExprBase) else Affine.of(i) for i in index)  # type: ignore[arg-type]
+    exact = tuple(i if isinstance(i, ExprBase) else Affine.of(i) for i in index)
     assert len(exact) == type.rank, f"operand {operand} is {type}, indexed with {len(exact)} indices"
     if "fill" in guard:
         return Load(operand, exact, type.dtype, tuple(range(type.rank)), guard["fill"])

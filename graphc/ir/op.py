@@ -1,4 +1,5 @@
-"""Ops, nodes and values: an op is one frozen dataclass whose fields are its attributes and whose methods are its meaning."""
+"""Ops, nodes and values: an op is one frozen dataclass whose fields are its attributes and whose methods are its
+meaning."""
 
 from __future__ import annotations
 

@@ -47,7 +47,8 @@ def parse_graph(text: str, registry: Registry, constants: Mapping[str, Array] = 
 
 
 def read_graph(path: Path, registry: Registry) -> Graph:
-    """The graph of a file and of the `.npz` beside it. OSError if it cannot be read, ParseError if it is not a graph."""
+    """The graph of a file and of the `.npz` beside it. OSError if it cannot be read, ParseError if it is not a
+    graph."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

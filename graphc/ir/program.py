@@ -1,4 +1,5 @@
-"""A program: what the runtime runs. Kernels by symbol, the memory they use, and the order of their phases; plain data."""
+"""A program: what the runtime runs. Kernels by symbol, the memory they use, and the order of their phases; plain
+data."""
 
 from __future__ import annotations
 

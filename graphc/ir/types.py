@@ -74,9 +74,9 @@ _BY_NAME = {dtype.name: key for key, dtype in _NUMPY.items()}
 class Rows(int):
     """A dimension that counts batch rows: its int value is the compiled maximum, `per` the elements each row adds.
 
-    At run time the dimension is `rows * per` long, with `rows` at most the compiled batch. A `Rows` never equals a plain
-    int, so a graph in which the batch meets an unrelated dimension of the same size is refused instead of being wrong
-    for a short batch. Printed as `n`, or `28n` when each row adds 28 elements.
+    At run time the dimension is `rows * per` long, with `rows` at most the compiled batch. A `Rows` never equals a
+    plain int, so a graph in which the batch meets an unrelated dimension of the same size is refused instead of being
+    wrong for a short batch. Printed as `n`, or `28n` when each row adds 28 elements.
     """
 
     per: int
@@ -100,7 +100,9 @@ class Rows(int):
         return hash((int(self), self.per, "rows"))
 
     def __mul__(self, other: int) -> int:
-        return Rows(self.batch, self.per * int(other)) if other > 0 and not isinstance(other, Rows) else int(self) * other
+        if other > 0 and not isinstance(other, Rows):
+            return Rows(self.batch, self.per * int(other))
+        return int(self) * other
 
     __rmul__ = __mul__
 

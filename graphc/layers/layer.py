@@ -87,7 +87,8 @@ class Layer(Operation):
         self.autocast = autocast
         self.input_spec: Any = None
         self.supports_masking = False
-        self.built = False
+        # a layer of this package without `build` has nothing to build
+        self.built = type(self).build is Layer.build and type(self).__module__.startswith("graphc.layers")
         self._path: str | None = None
         self._build_shapes: dict[str, Any] | None = None
 
@@ -363,6 +364,7 @@ class Layer(Operation):
         with training_phase(training), tracer.builder.layer(current_path() or self.path):
             outputs = self.call(*args, **kwargs)
             outputs = map_leaves(tracer.read, Variable, outputs)
+            self._called_shapes = [static_shape(x.shape) for x in tree.flatten(outputs) if isinstance(x, Tensor)]
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
                     self.add_loss(self.activity_regularizer(output))

@@ -10,7 +10,6 @@ from graphc import layers, tree
 from graphc.layers.layer import Layer
 from graphc.models.trainer import Trainer
 from graphc.operation import keras_tensors
-from graphc.scope import name_scope
 from graphc.tensor import KerasTensor
 from graphc.tracing import infer_spec
 
@@ -81,8 +80,7 @@ class Model(Trainer, Layer):
         inputs = tree.map_shape_structure(lambda shape: KerasTensor(shape, self.input_dtype), input_shape)
         if not keras_tensors(inputs):
             raise ValueError(f"You can only call `build()` with a shape. Received: input_shape={input_shape}")
-        with name_scope(self.name):
-            infer_spec(lambda x: self.call(x), (inputs,), {})
+        infer_spec(lambda x: self.call(x), (inputs,), {})
 
     def summary(
         self,

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from graphc import tree
 from graphc.layers.core import InputLayer
 from graphc.utils.messages import print_message
 
@@ -83,7 +82,7 @@ class _Table:
         width, cuts = (88, [0.45, 0.80, 1.0]) if self.is_linear else (108, [0.30, 0.56, 0.74, 1.0])
         if show_trainable:
             width += 12
-            cuts = [cut * (width - 12) / width for cut in cuts[:-1]] + [(width - 12) / width, 1.0]
+            cuts = [cut * 0.9 for cut in cuts] + [1.0]
         terminal = shutil.get_terminal_size().columns - 4
         self.width = line_length or max(min(width, terminal), 40)
         self.cuts = list(positions or cuts)
@@ -174,20 +173,14 @@ def _is_chain(model: Any) -> bool:
 
 def _shape_text(operation: Any) -> str:
     nodes = operation._inbound_nodes
-    if nodes:
-        shapes = [tensor.shape for tensor in nodes[-1].outputs]
-    elif getattr(operation, "built", False) and hasattr(operation, "output_shape"):
-        try:
-            shapes = tree.flatten_shapes(operation.output_shape) if hasattr(tree, "flatten_shapes") else [operation.output_shape]
-        except AttributeError:
-            return "?"
-    else:
+    shapes = [tensor.shape for tensor in nodes[-1].outputs] if nodes else operation._called_shapes
+    if not shapes:
         return "?"
     return ", ".join(_coloured(shape) for shape in shapes)
 
 
 def _coloured(shape: Sequence[int | None]) -> str:
-    sizes = [str(size) if size is None else f"[color(34)]{size}[/]" for size in shape]
+    sizes = [f"[color({45 if size is None else 34})]{size}[/]" for size in shape]
     return f"({', '.join(sizes)})" if len(sizes) != 1 else f"({sizes[0]},)"
 
 

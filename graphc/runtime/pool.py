@@ -259,7 +259,8 @@ def _function(address: int, result: Any, *arguments: Any) -> Callable[..., Any]:
 
 
 def _wait_through_signals(finished: threading.Event) -> None:
-    """Wait whatever handlers raise: one exception is on its way already, and buffers are in use until the run is over."""
+    """Wait whatever handlers raise: one exception is on its way already, and buffers are in use until the run is
+    over."""
     while not finished.is_set():
         with suppress(BaseException):
             finished.wait(_POLL_S)
