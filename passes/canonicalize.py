@@ -127,10 +127,13 @@ def merge_reductions(b: Builder, node: Node) -> Value | None:
     Not where the batch is summed last: a sum within each row is part of that row's kernel, one over everything is not.
     """
     inner = operand(node, type(node.op))
-    if inner is None or inner.types[0].has_rows and not node.types[0].has_rows:
+    if inner is None:
         return None
     first = _reduction(inner).axes
     kept = [d for d in range(inner.inputs[0].type.rank) if d not in first]
+    sums_rows_last = inner.types[0].has_rows and not node.types[0].has_rows
+    if sums_rows_last and (not kept or max(kept) < min(first)):
+        return None
     return _reduce(b, node, inner.inputs[0], (*first, *(kept[axis] for axis in _reduction(node).axes)))
 
 

@@ -63,7 +63,7 @@ class Metric:
     def reset_state(self) -> None:
         """Back to the state before the first batch."""
         for variable in self.variables:
-            variable.assign(variable.array * 0)
+            variable.array.fill(0)
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must implement `update_state()`")

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc import losses, ops
 from graphc.metrics.metric import Metric
+from graphc.tensor import current_tracer
 from graphc.reduction import reduce_to_samplewise_values, squeeze_or_expand_to_same_rank
 
 
@@ -42,6 +43,10 @@ class Mean(Metric):
         self.count.assign(self.count + ops.cast(number, self.dtype))
 
     def result(self) -> Any:
+        if current_tracer() is None:
+            # every line of logs reads this: tracing and interpreting a division would take longer than a small step
+            total, count = self.total.array[()], self.count.array[()]
+            return total / count if count else total * 0
         return ops.divide_no_nan(self.total, self.count)
 
 

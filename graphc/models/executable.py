@@ -10,7 +10,7 @@ import numpy as np
 from graphc import compiler, tree
 from graphc.compiler import CheckError
 from graphc.ir.op import Array
-from graphc.models.data import Signature, check_lengths, present
+from graphc.models.data import Signature, present
 from graphc.models.trace import Step
 
 MODES = ("train", "evaluate", "infer")
@@ -48,13 +48,15 @@ class ModelExecutable:
             raise ValueError(self.step.explain(error.message, arrays)) from None
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        found = Signature.of(x, y, sample_weight)
-        if found != self.signature:
-            raise _mismatch(self.signature, found)
-        rows = check_lengths({"x": x, "y": y, "sample_weight": sample_weight})
+        arrays = [part for part in (x, y, sample_weight) if part is not None]
+        if not all(type(part) is np.ndarray for part in arrays):
+            arrays = present(arrays)
+        if len(arrays) != len(self.signature.arrays) or any(not isinstance(array, np.ndarray) for array in arrays):
+            raise TypeError(f"This executable takes ({_listed(self.signature)}), got {len(arrays)} values")
+        rows = len(arrays[0])
         if rows > self.batch:
             raise ValueError(f"This executable takes at most {self.batch} rows, got {rows}")
-        outputs = self.run(present((x, y, sample_weight)), rows)
+        outputs = self.run(arrays, rows)
         return self.packed(outputs) if self.mode == "infer" else self._logs()
 
     def packed(self, outputs: list[Array]) -> Any:
@@ -62,13 +64,9 @@ class ModelExecutable:
         return tree.pack_sequence_as(self.step.outputs, outputs) if tree.is_nested(self.step.outputs) else outputs[0]
 
 
-def _mismatch(wanted: Signature, found: Signature) -> Exception:
-    """TypeError if only dtypes differ, else ValueError; says what was wanted and what was given."""
-    shapes = [[shape for shape, _ in signature.arrays] for signature in (wanted, found)]
-    kind = TypeError if shapes[0] == shapes[1] else ValueError
-    described = [", ".join(f"{d}[n, {', '.join(map(str, s))}]" if s else f"{d}[n]" for s, d in signature.arrays)
-                 for signature in (wanted, found)]  # fmt: skip
-    return kind(f"This executable takes ({described[0]}), got ({described[1]})")
+def _listed(signature: Signature) -> str:
+    """The arrays of a signature as text: float32[n, 4], ..."""
+    return ", ".join(f"{dtype}[{', '.join(['n', *map(str, shape)])}]" for shape, dtype in signature.arrays)
 
 
 def concatenated(parts: list[list[Array]]) -> list[Array]:

@@ -51,7 +51,7 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """The entries in `folder`, at most `limit` bytes of them; the least recently used go first. No folder, no entries."""
+    """The entries in `folder` (None: there are none), at most `limit` bytes; the least recently used go first."""
 
     folder: Path | None
     limit: int = LIMIT_BYTES

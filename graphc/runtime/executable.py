@@ -73,7 +73,7 @@ class Executable:
         self._phases = pack_phases([self._packed(i, addresses) for i in range(len(program.phases))])
         self.cycles = np.zeros(max(len(program.phases), 1), np.uint64)
         self._table = (ctypes.c_uint64 * max(len(program.entries), 1))(*self._addresses())
-        table = np.frombuffer(self._table, np.uint64)
+        table = np.ctypeslib.as_array(self._table)
         self._call = pack_call(
             self._phases,
             table,
@@ -103,12 +103,10 @@ class Executable:
         )
 
     def _addresses(self) -> list[int]:
-        arena = data_address(self._arena)
-        states = [data_address(array) for array in self.state.values()]
-        constants = [data_address(array) for array in self.program.constants]
-        where = {"arena": lambda e: arena + e.offset, "state": lambda e: states[e.index]}
-        where["constant"] = lambda e: constants[e.index]
-        return [where.get(e.place, lambda e: 0)(e) for e in self.program.entries]
+        homes = {"arena": [self._arena], "state": [*self.state.values()], "constant": self.program.constants}
+        return [
+            data_address(homes[e.place][e.index]) + e.offset if e.place in homes else 0 for e in self.program.entries
+        ]
 
     def _entry(self, place: str, index: int) -> int:
         """The table entry of a border array, or -1 when no kernel touches it."""

@@ -38,7 +38,7 @@ class Image:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Image:
-        """The image of `to_bytes`. Some ValueError, TypeError, KeyError or IndexError if the bytes are anything else."""
+        """The image of `to_bytes`. ValueError, TypeError or LookupError if the bytes are anything else."""
         end = data.index(b"\n")
         head = json.loads(data[:end])
         blobs = _Blobs(data, end + 1)

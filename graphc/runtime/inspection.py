@@ -100,7 +100,7 @@ class Compilation:
         return self.kernels[name]
 
     def write(self, folder: Path) -> None:
-        """Adds to the passes' dump in `folder`: the planned graph, memory.txt, every kernel, their lines in index.txt."""
+        """Adds the planned graph, memory.txt and the kernels to the passes' dump in `folder`, and to its index."""
         number = sum(1 for _ in folder.glob("[0-9][0-9]*-*.graph"))
         write_graph(folder / f"{number:02d}-planned.graph", self.plan.graph, plan_comments(self.plan))
         (folder / "memory.txt").write_text(f"{self.plan}\n", encoding="utf-8")
@@ -120,7 +120,7 @@ class Compilation:
 
 
 def describe_kernels(program: Program, graph: Graph) -> dict[str, str]:
-    """For every kernel in order of first use what it computes: the ops, and the layers and directions it does it for."""
+    """For every kernel, in order of first use, what it computes: its ops, and for which layers and directions."""
     ops = {name: _ops_text(node.op) for node in graph.nodes for name in node.names}
     work: dict[str, dict[str, None]] = {}
     for phase in program.phases:
@@ -148,7 +148,7 @@ def new_folder(parent: Path, graph: Graph) -> Path:
 
 
 def file_name(name: str) -> str:
-    """A name from a graph as the name of a file: no separators, no hidden files, not too long, distinct names distinct."""
+    """A graph's name for something as a file's: no separators, not hidden, not too long; distinct names stay so."""
     safe = re.sub(r"[^A-Za-z0-9_.-]|^\.", "_", name)
     if safe == name and len(name) <= LONGEST_NAME:
         return name

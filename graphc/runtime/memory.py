@@ -24,7 +24,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
 
 
 def available_bytes(meminfo: Path = Path("/proc/meminfo"), root: Path = Path("/sys/fs/cgroup")) -> float:
-    """What this process may still allocate and use: free memory and swap, within the cgroup's limit; infinite if unknown."""
+    """What this process may still use: free memory and swap, within the cgroup's limit; infinite if unknown."""
     try:
         kilobytes = dict(re.findall(r"^(MemAvailable|SwapFree): +(\d+) kB", meminfo.read_text(), re.M))
         free = 1024.0 * sum(map(int, kilobytes.values())) if kilobytes else math.inf
