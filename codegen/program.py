@@ -164,6 +164,8 @@ class _Builder:
 
     def _copy(self, state: Value, value: Value) -> None:
         """state = value, for an update that could not be computed in place."""
+        if not state.type.size:
+            return
         axes = axes_of(state.shape)
         index = tuple(map(Affine.of, axes))
         part = Part(axes, (), (), (Store(1, index, Load(0, index, state.dtype)),))

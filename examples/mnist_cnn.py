@@ -6,6 +6,7 @@ python examples/mnist_cnn.py [--epochs 5] [--batch-size 128]
 from __future__ import annotations
 
 import argparse
+import textwrap
 from typing import Any
 
 import digits
@@ -48,7 +49,7 @@ def print_fused_kernels(step: Any) -> None:
     fused = [kernel for kernel in step.kernels if "+" in kernel.computes]
     print(f"{len(fused)} of the {len(step.kernels)} kernels of a training step are fused:")
     for kernel in fused:
-        print(f"  {kernel}: {kernel.computes}")
+        print(textwrap.fill(f"{kernel}: {kernel.computes}", 116, initial_indent="  ", subsequent_indent="      "))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = (
-    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "tree", "utils",
+    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers",
+    "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving",
+    "tree", "utils",
 )  # fmt: skip
 
 # Public names and the modules that have them.
@@ -36,7 +37,7 @@ _NAMES = {
     "name_scope": "graphc.scope",
 }
 
-__all__ = ["__version__", *sorted({*_MODULES, *_NAMES})]  # noqa: PLE0604
+__all__ = ["__version__", *sorted({*_MODULES, *_NAMES})]
 
 
 def __getattr__(name: str) -> Any:

@@ -48,7 +48,11 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         return rectified if max_value is None else ops.minimum(rectified, float(max_value))
     below = negative_slope * (x - threshold)
     above = x if max_value is None else ops.minimum(x, float(max_value))
-    return ops.where(ops.greater_equal(x, threshold), above, below) if threshold else ops.maximum(above, 0.0) + ops.minimum(below, 0.0)
+    return (
+        ops.where(ops.greater_equal(x, threshold), above, below)
+        if threshold
+        else ops.maximum(above, 0.0) + ops.minimum(below, 0.0)
+    )
 
 
 def gelu(x: Any, approximate: bool = False) -> Any:

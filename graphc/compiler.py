@@ -234,10 +234,10 @@ def apply_passes(graph: Graph, names: Sequence[str] | None = None, options: Comp
 
 def prepare_forward(graph: Graph, options: CompileOptions | None = None) -> Graph:
     """A traced forward graph made ready for gradients: with what makes the backward graph cheaper too."""
-    from passes.canonicalize import relu_after_pool
+    from passes.canonicalize import canonicalize
     from passes.manager import run_passes
 
-    return run_passes(graph, (relu_after_pool,), verify=(options or compile_options()).verify)
+    return run_passes(graph, (canonicalize,), verify=(options or compile_options()).verify)
 
 
 def gradients(graph: Graph, loss: Value, wrt: Sequence[Value]) -> Graph:

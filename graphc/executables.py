@@ -11,7 +11,12 @@ from graphc.options import compile_options
 
 
 def compile(
-    model_or_graph: Any, *, batch_size: int | None = None, mode: str = "infer", threads: int | None = None, like: Any = None
+    model_or_graph: Any,
+    *,
+    batch_size: int | None = None,
+    mode: str = "infer",
+    threads: int | None = None,
+    like: Any = None,
 ) -> Any:
     """The native executable of a model's step or of a graph.
 

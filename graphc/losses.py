@@ -18,11 +18,14 @@ class Loss:
     reduction: "sum_over_batch_size" (mean over all values), "sum", "mean", "mean_with_sample_weight" or None.
     """
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
         self.name = name or auto_name(type(self).__name__)
         if reduction not in REDUCTIONS:
             raise ValueError(
-                f"Invalid value for argument `reduction`. Expected one of {set(REDUCTIONS)}. Received: reduction={reduction}"
+                f"Invalid value for argument `reduction`. Expected one of {set(REDUCTIONS)}. Received: "
+                f"reduction={reduction}"
             )
         self.reduction = reduction
         self._dtype = dtype
@@ -186,8 +189,10 @@ def categorical_crossentropy(
         import warnings
 
         warnings.warn(
-            "In loss categorical_crossentropy, expected y_pred.shape to be (batch_size, num_classes) with num_classes > 1. "
-            f"Received: y_pred.shape={ops.shown(y_pred.shape)}. Consider using 'binary_crossentropy' if you only have 2 classes.",
+            "In loss categorical_crossentropy, expected y_pred.shape to be (batch_size, num_classes) with num_classes "
+            "> 1. "
+            f"Received: y_pred.shape={ops.shown(y_pred.shape)}. Consider using 'binary_crossentropy' if you only have "
+            "2 classes.",
             SyntaxWarning,
             stacklevel=2,
         )
@@ -290,7 +295,9 @@ class _Named(LossFunctionWrapper):
     function: Callable[..., Any]
     default_name: str
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(type(self).function, reduction, name or self.default_name, dtype)
 
 
@@ -345,7 +352,13 @@ class BinaryCrossentropy(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            binary_crossentropy, reduction, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis
+            binary_crossentropy,
+            reduction,
+            name,
+            dtype,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
         )
 
 
@@ -512,5 +525,3 @@ def get(identifier: Any) -> Any:
     if callable(identifier):
         return identifier
     raise ValueError(f"Could not interpret loss identifier: {identifier}")
-
-

@@ -68,7 +68,9 @@ class OrthogonalRegularizer(Regularizer):
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         if mode not in {"rows", "columns"}:
-            raise ValueError(f"Invalid value for argument `mode`. Expected one of {{'rows', 'columns'}}. Received: mode={mode}")
+            raise ValueError(
+                f"Invalid value for argument `mode`. Expected one of {{'rows', 'columns'}}. Received: mode={mode}"
+            )
         self.factor = factor
         self.mode = mode
 
@@ -85,7 +87,12 @@ class OrthogonalRegularizer(Regularizer):
 
 
 def _checked_factor(name: str, value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value != value or value in (float("inf"), -float("inf")):
+    if (
+        not isinstance(value, (int, float))
+        or isinstance(value, bool)
+        or value != value
+        or value in (float("inf"), -float("inf"))
+    ):
         raise ValueError(
             f"Invalid value for argument `{name}`: expected a non-negative float. Received: {name}={value}"
         )

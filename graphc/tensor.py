@@ -59,7 +59,7 @@ class Operators:
     __xor__, __rxor__ = _operator("logical_xor"), _operator("logical_xor", swap=True)
     __neg__, __abs__, __invert__ = _operator("negative"), _operator("abs"), _operator("logical_not")
     __lt__, __le__, __gt__, __ge__ = map(_operator, ("less", "less_equal", "greater", "greater_equal"))
-    __eq__, __ne__ = _operator("equal"), _operator("not_equal")  # type: ignore[assignment]
+    __eq__, __ne__ = _operator("equal"), _operator("not_equal")
     __getitem__ = _operator("get_item")
 
     def __bool__(self) -> bool:
@@ -68,7 +68,7 @@ class Operators:
     def __float__(self) -> float:
         raise TypeError(f"{self!r} has no value yet; it cannot become a Python number")
 
-    __int__ = __float__  # type: ignore[assignment]
+    __int__ = __float__
 
 
 class KerasTensor(Operators):
@@ -105,7 +105,8 @@ class KerasTensor(Operators):
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise ValueError(
-            "A KerasTensor is symbolic: it's a placeholder for a shape an a dtype. It doesn't have any actual numerical "
+            "A KerasTensor is symbolic: it's a placeholder for a shape an a dtype. It doesn't have any actual "
+            "numerical "
             "value. You cannot convert it to a NumPy array."
         )
 

@@ -39,7 +39,9 @@ class Variable(Operators):
     ) -> None:
         self.name = name or naming.auto_name(type(self).__name__)
         if "/" in self.name:
-            raise ValueError(f"Argument `name` must be a string and cannot contain character `/`. Received: name={name}")
+            raise ValueError(
+                f"Argument `name` must be a string and cannot contain character `/`. Received: name={name}"
+            )
         self.path = "/".join(filter(None, (current_path(), self.name)))
         if shape is not None and None in shape:
             raise ValueError(

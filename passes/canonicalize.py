@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from graphc.ir.types import Rows
 from graphc.primitives import elementwise as ew
 from graphc.primitives import functions as fn
 from graphc.primitives.contraction import Dot
+from graphc.primitives.conv import Conv
 from graphc.primitives.pool import MaxPool
 from graphc.primitives.reduce import Max, Min, Prod, Sum
 from graphc.primitives.shape import Broadcast, Concat, Flip, Pad, Reshape, Slice, Transpose
@@ -224,6 +226,20 @@ def transpose_of_dot(b: Builder, node: Node) -> Value | None:
     return b.add(Dot((op.batch[1], op.batch[0]), (op.contract[1], op.contract[0])), y, x)
 
 
+def pad_into_conv(b: Builder, node: Node) -> Value | None:
+    """Zeros around the image become the convolution's own padding, which costs nothing."""
+    inner, op = operand(node, Pad), node.op
+    assert isinstance(op, Conv)
+    if inner is None or not isinstance(inner.op, Pad) or inner.op.value != 0:
+        return None
+    low, high = inner.op.low, inner.op.high
+    if low[0] or high[0] or low[-1] or high[-1] or min(*low, *high) < 0:
+        return None
+    added = zip(op.padding, low[1:-1], high[1:-1], strict=True)
+    padding = tuple((lo + more_low, hi + more_high) for (lo, hi), more_low, more_high in added)
+    return b.add(replace(op, padding=padding), inner.inputs[0], node.inputs[1])
+
+
 def relu_after_pool(graph: Graph) -> Graph:
     """max_pool(relu(x)) = relu(max_pool(x)): less work, and the gradient is the same, as it is zero where the largest
     element is not positive. Only where nothing else reads the relu or the positions."""
@@ -284,7 +300,7 @@ MOVES: Rules = {
 RULES = merge_rules(
     dict.fromkeys(COMMUTATIVE, (scalar_right,)),
     dict.fromkeys(REDUCTIONS, (reduce_nothing, merge_reductions, reduce_transpose, reduce_reshape)),
-    {Sum: (sum_of_broadcast,)},
+    {Sum: (sum_of_broadcast,), Conv: (pad_into_conv,)},
     MOVES,
     OUTWARD,
 )

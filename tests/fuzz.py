@@ -166,7 +166,7 @@ def _noise(graph: Graph, operands: Sequence[Array], exact: Sequence[Array]) -> l
 def _shaken(array: Array, rng: np.random.Generator) -> Array:
     if array.dtype.kind != "f":
         return array
-    return widen(array) * (1 + np.finfo(array.dtype).eps * rng.uniform(-4, 4, array.shape))
+    return np.asarray(widen(array) * (1 + np.finfo(array.dtype).eps * rng.uniform(-4, 4, array.shape)))
 
 
 def distance(a: Array, b: Array) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -170,7 +171,8 @@ class _Maker:
         except ShapeError:
             made = None
         if made is None or any(_counted(v) > 4 * MOST for n in b.nodes[before[0] :] for v in n.outputs):
-            for entries, count in zip((b.nodes, b.inputs, self.weights, b.updates), before, strict=True):
+            grown: tuple[list[Any], ...] = (b.nodes, b.inputs, self.weights, b.updates)
+            for entries, count in zip(grown, before, strict=True):
                 del entries[count:]
             return
         for node in b.nodes[before[0] :]:
@@ -436,7 +438,7 @@ class _Maker:
     def training_step(self) -> Graph:
         """Loss of what was made last, gradients of all weights, plain or momentum updates."""
         b, self.rng = self.b, np.random.default_rng([self.recipe.seed, 3])
-        floats = [v for v in self.pool if v.dtype is self.float and math.prod(map(int, v.shape))]
+        floats = [v for v in self.pool if v.dtype is self.float and v.type.size]
         if not self.weights or not floats:
             return self.graph()
         ends = list(dict.fromkeys([v for v in floats if self.chance(0.2)][-3:] + floats[-1:]))

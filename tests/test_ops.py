@@ -210,7 +210,8 @@ def in_wide(op: Op, arrays: Sequence[Array]) -> Sequence[Array]:
     """The results in f64; for ops that look at bits or are data, the results as they are."""
     if isinstance(op, elementwise.Bitcast | source.Constant):
         return op.eval(*arrays)
-    return in_f64(op).eval(*(a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays))
+    wide: Op = in_f64(op)
+    return wide.eval(*(a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays))
 
 
 # ---- the contract

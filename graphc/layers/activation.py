@@ -40,7 +40,7 @@ class ReLU(ActivationLayer):
     ) -> None:
         super().__init__(**kwargs)
         for name, value in (("max_value", max_value), ("negative_slope", negative_slope), ("threshold", threshold)):
-            if value is None and name != "max_value" or value is not None and value < 0.0:
+            if (value is None and name != "max_value") or (value is not None and value < 0.0):
                 raise ValueError(f"{name} of a ReLU layer cannot be a negative value. Received: {name}={value}")
         self.max_value = max_value
         self.negative_slope = negative_slope
@@ -104,14 +104,24 @@ class PReLU(ActivationLayer):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        self.shared_axes = None if shared_axes is None else list(shared_axes) if isinstance(shared_axes, (list, tuple)) else [shared_axes]
+        self.shared_axes = (
+            None
+            if shared_axes is None
+            else list(shared_axes)
+            if isinstance(shared_axes, (list, tuple))
+            else [shared_axes]
+        )
 
     def build(self, input_shape: Any) -> None:
         sizes = list(input_shape[1:])
         for axis in self.shared_axes or ():
             sizes[axis - 1] = 1
         self.alpha = self.add_weight(
-            sizes, self.alpha_initializer, name="alpha", regularizer=self.alpha_regularizer, constraint=self.alpha_constraint
+            sizes,
+            self.alpha_initializer,
+            name="alpha",
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
         )
         self.input_spec = InputSpec(ndim=len(input_shape))
 

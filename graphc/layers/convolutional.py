@@ -15,6 +15,13 @@ class BaseConv(Layer):
 
     rank = 2
     kernels: tuple[str, ...] = ("kernel",)
+    bias: Any = None
+    depthwise_initializer: Any
+    depthwise_regularizer: Any
+    depthwise_constraint: Any
+    pointwise_initializer: Any
+    pointwise_regularizer: Any
+    pointwise_constraint: Any
 
     def __init__(
         self,
@@ -58,7 +65,8 @@ class BaseConv(Layer):
         channels = input_shape[self.channel_axis]
         if channels is None:
             raise ValueError(
-                f"The channel dimension of the inputs should be defined. The input_shape received is {input_shape}, where "
+                f"The channel dimension of the inputs should be defined. The input_shape received is {input_shape}, "
+                "where "
                 f"axis {self.channel_axis} (0-based) is the channel dimension, which found to be `None`."
             )
         self.input_spec = InputSpec(min_ndim=self.rank + 2, max_ndim=self.rank + 2, axes={self.channel_axis: channels})
@@ -128,7 +136,8 @@ def window_sizes(value: Any, rank: int, name: str) -> tuple[int, ...]:
     if any(size <= 0 for size in sizes):
         bad = {size for size in sizes if size <= 0}
         raise ValueError(
-            f"The `{name}` argument must be a tuple of {rank} integers. Received {name}={value}, including values {bad} that "
+            f"The `{name}` argument must be a tuple of {rank} integers. Received {name}={value}, including values "
+            f"{bad} that "
             f"do not satisfy `value > 0`"
         )
     return sizes
@@ -178,7 +187,9 @@ class Conv(BaseConv):
             activity_regularizer, **kwargs,
         )  # fmt: skip
         if filters is None or filters <= 0:
-            raise ValueError(f"Invalid value for argument `filters`. Expected a strictly positive value. Received filters={filters}.")
+            raise ValueError(
+                f"Invalid value for argument `filters`. Expected a strictly positive value. Received filters={filters}."
+            )
         if groups <= 0:
             raise ValueError(f"The number of groups must be a positive integer. Received: groups={groups}.")
         if filters % groups:

@@ -41,7 +41,9 @@ class InputLayer(Layer):
         self.batch_shape = tuple(batch_shape)
         self._dtype = config.standardize_dtype(dtype)
         self.built = True
-        self.tensor = KerasTensor(self.batch_shape, self._dtype, name=self.name) if input_tensor is None else input_tensor
+        self.tensor = (
+            KerasTensor(self.batch_shape, self._dtype, name=self.name) if input_tensor is None else input_tensor
+        )
         Node(self, (), {}, self.tensor)
 
     @property
@@ -52,13 +54,21 @@ class InputLayer(Layer):
         raise NotImplementedError("an InputLayer is not called")
 
     def get_config(self) -> dict[str, Any]:
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": False, "ragged": False, "name": self.name}
+        return {
+            "batch_shape": self.batch_shape,
+            "dtype": self.dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+        }
 
 
 def _checked_sizes(sizes: tuple[Any, ...]) -> tuple[int | None, ...]:
     for size in sizes:
         if size is not None and (not isinstance(size, int) or size < 0):
-            raise ValueError(f"Cannot convert '{sizes}' to a shape. Found invalid dimension '{size}' of type '{type(size)}'.")
+            raise ValueError(
+                f"Cannot convert '{sizes}' to a shape. Found invalid dimension '{size}' of type '{type(size)}'."
+            )
     return sizes
 
 
@@ -250,7 +260,8 @@ class Lambda(Layer):
 
     def get_config(self) -> dict[str, Any]:
         raise NotImplementedError(
-            f"Layer {self.name} holds a Python function, which is not written into a configuration; make it a subclass of "
+            f"Layer {self.name} holds a Python function, which is not written into a configuration; make it a "
+            "subclass of "
             "`Layer`."
         )
 

@@ -56,9 +56,7 @@ def _check_one(spec: InputSpec, shape: tuple[int | None, ...], index: int, layer
     where = f"Input {index} with name '{spec.name}' of layer '{layer}' is incompatible with the layer: "
     rank = len(shape)
     if spec.ndim is not None and rank != spec.ndim and not spec.allow_last_axis_squeeze:
-        raise ValueError(
-            f"{where}expected ndim={spec.ndim}, found ndim={rank}. Full shape received: {shape}{advice}"
-        )
+        raise ValueError(f"{where}expected ndim={spec.ndim}, found ndim={rank}. Full shape received: {shape}{advice}")
     if spec.max_ndim is not None and rank > spec.max_ndim:
         raise ValueError(f"{where}expected max_ndim={spec.max_ndim}, found ndim={rank}{advice}")
     if spec.min_ndim is not None and rank < spec.min_ndim:

@@ -41,8 +41,8 @@ def training_phase(training: bool | None) -> Iterator[None]:
 class Layer(Operation):
     """Base of all layers: `build(input_shape)` makes the weights, `call(inputs)` computes.
 
-    Called on KerasTensors it records itself in a functional model; on Tensors of a traced graph it adds to that graph; on
-    numpy arrays it computes at once.
+    Called on KerasTensors it records itself in a functional model; on Tensors of a traced graph it adds to that graph;
+    on numpy arrays it computes at once.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -75,7 +75,8 @@ class Layer(Operation):
         self._input_shape_arg = _input_shape_argument(type(self).__name__, kwargs)
         if kwargs:
             raise ValueError(
-                f"Unrecognized keyword arguments passed to {type(self).__name__}: {kwargs}{_nearest_argument(self, kwargs)}"
+                f"Unrecognized keyword arguments passed to {type(self).__name__}: "
+                f"{kwargs}{_nearest_argument(self, kwargs)}"
             )
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if not isinstance(trainable, bool):
@@ -99,7 +100,8 @@ class Layer(Operation):
             value = self._track(value)
         elif not name.startswith("_") and name != "name" and _holds_state(value):
             raise RuntimeError(
-                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the first statement in the "
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the first statement in "
+                "the "
                 "`__init__()` method. Go add it!"
             )
         super().__setattr__(name, value)
@@ -231,7 +233,8 @@ class Layer(Operation):
         variables = self.weights
         if len(variables) != len(weights):
             raise ValueError(
-                f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of length {len(weights)}, "
+                f"You called `set_weights(weights)` on layer '{self.name}' with a weight list of length "
+                f"{len(weights)}, "
                 f"but the layer was expecting {len(variables)} weights."
             )
         for variable, value in zip(variables, weights, strict=True):
@@ -313,7 +316,8 @@ class Layer(Operation):
     def _check_super_called(self) -> None:
         if "_seed_generators" not in self.__dict__:
             raise RuntimeError(
-                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the first statement in the "
+                f"In layer '{type(self).__name__}', you forgot to call `super().__init__()` as the first statement in "
+                "the "
                 "`__init__()` method. Go add it!"
             )
 
@@ -394,8 +398,10 @@ class Layer(Operation):
 
     def _warn_lost_mask(self) -> None:
         warnings.warn(
-            f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with a mask attached to it. However, "
-            "this layer does not support masking and will therefore destroy the mask information. Downstream layers will "
+            f"Layer '{self.name}' (of type {type(self).__name__}) was passed an input with a mask attached to it. "
+            "However, "
+            "this layer does not support masking and will therefore destroy the mask information. Downstream layers "
+            "will "
             "not see the mask.",
             stacklevel=4,
         )
@@ -459,7 +465,8 @@ class Layer(Operation):
         values.update(bound.get("kwargs", {}))
         if not all(_is_plain(value) for value in values.values()):
             raise NotImplementedError(
-                f"Object {type(self).__name__} was created by passing non-serializable argument values in `__init__()`, "
+                f"Object {type(self).__name__} was created by passing non-serializable argument values in "
+                "`__init__()`, "
                 "and therefore the object must override `get_config()` in order to be serializable."
             )
         return values
@@ -471,7 +478,8 @@ class Layer(Operation):
             return cls(**config)
         except TypeError as error:
             raise TypeError(
-                f"Error when deserializing class '{cls.__name__}' using config={config}.\n\nException encountered: {error}"
+                f"Error when deserializing class '{cls.__name__}' using config={config}.\n\nException encountered: "
+                f"{error}"
             ) from error
 
     @property
@@ -508,7 +516,9 @@ def _building(build: Callable[..., Any]) -> Callable[..., Any]:
                 result = build(self, *args, **kwargs)
         finally:
             object.__setattr__(self, "_is_building", False)
-        names = [n for n, p in inspect.signature(build).parameters.items() if n != "self" and p.kind is not p.VAR_KEYWORD]
+        names = [
+            n for n, p in inspect.signature(build).parameters.items() if n != "self" and p.kind is not p.VAR_KEYWORD
+        ]
         self._build_shapes = {**dict(zip(names, args, strict=False)), **kwargs}
         self.built = True
         return result
@@ -559,7 +569,8 @@ def _check_positional(args: tuple[Any, ...]) -> None:
     for arg in tree.flatten(list(args)):
         if arg is not None and not isinstance(arg, (*TENSORS, np.generic)):
             raise ValueError(
-                "Only input tensors may be passed as positional arguments. The following argument value should be passed "
+                "Only input tensors may be passed as positional arguments. The following argument value should be "
+                "passed "
                 f"as a keyword argument: {arg} (of type {type(arg)})"
             )
 

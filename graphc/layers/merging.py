@@ -22,13 +22,17 @@ class Merge(Layer):
         name = type(self).__name__
         if not isinstance(input_shape, (list, tuple)) or not isinstance(input_shape[0], (list, tuple)):
             raise ValueError(
-                f"A merge layer should be called on a list of inputs. Received: input_shape={input_shape} (not a list of shapes)"
+                f"A merge layer should be called on a list of inputs. Received: input_shape={input_shape} (not a list "
+                "of shapes)"
             )
         if not self.least <= len(input_shape) <= self.most:
             if self.most == 2:
-                raise ValueError(f"A `{name}` layer should be called on exactly 2 inputs. Received: input_shape={input_shape}")
+                raise ValueError(
+                    f"A `{name}` layer should be called on exactly 2 inputs. Received: input_shape={input_shape}"
+                )
             raise ValueError(
-                f"A merge layer should be called on a list of at least {self.least} input. Received {len(input_shape)} inputs. "
+                f"A merge layer should be called on a list of at least {self.least} input. Received "
+                f"{len(input_shape)} inputs. "
                 f"Full input_shape received: {input_shape}"
             )
         self._check_shapes([tuple(shape) for shape in input_shape])
@@ -126,7 +130,8 @@ class Concatenate(Merge):
         )
         if not fits:
             raise ValueError(
-                "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis. Received: "
+                "A `Concatenate` layer requires inputs with matching shapes except for the concatenation axis. "
+                "Received: "
                 f"input_shape={shapes}"
             )
 

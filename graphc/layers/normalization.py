@@ -84,7 +84,8 @@ class BatchNormalization(Layer):
         rank = len(inputs.shape)
         axes = [axis for axis in range(rank) if axis != self.axis % rank]
         if mask is None:
-            return ops.moments(inputs, axes)
+            moments: tuple[Any, Any] = ops.moments(inputs, axes)
+            return moments
         weights = ops.expand_dims(ops.cast(mask, inputs.dtype), list(range(len(mask.shape), rank)))
         weights = weights + ops.zeros_like(inputs)
         total = ops.sum(weights, axes)

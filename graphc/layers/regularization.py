@@ -19,7 +19,10 @@ class Dropout(Layer):
     def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-            raise ValueError(f"Invalid value received for argument `rate`. Expected a float value between 0 and 1. Received: rate={rate}")
+            raise ValueError(
+                "Invalid value received for argument `rate`. Expected a float value between 0 and 1. Received: "
+                f"rate={rate}"
+            )
         self.rate = rate
         self.seed = seed
         self.noise_shape = noise_shape
@@ -54,7 +57,9 @@ class BaseSpatialDropout(Dropout):
     def _mask_shape(self, inputs: Any) -> tuple[int, ...]:
         ones = (1,) * self.rank
         batch = inputs.shape[0]
-        return (batch, *ones, inputs.shape[-1]) if self.data_format == "channels_last" else (batch, inputs.shape[1], *ones)
+        return (
+            (batch, *ones, inputs.shape[-1]) if self.data_format == "channels_last" else (batch, inputs.shape[1], *ones)
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self.dtype}
@@ -94,7 +99,8 @@ class GaussianNoise(Layer):
         super().__init__(**kwargs)
         if not 0 <= stddev <= 1:
             raise ValueError(
-                f"Invalid value received for argument `stddev`. Expected a float value between 0 and 1. Received: stddev={stddev}"
+                "Invalid value received for argument `stddev`. Expected a float value between 0 and 1. Received: "
+                f"stddev={stddev}"
             )
         self.stddev = stddev
         self.seed = seed

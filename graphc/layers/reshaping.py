@@ -47,7 +47,8 @@ class Reshape(Layer):
         known = math.prod(size for size in target if size != -1)
         if -1 in target and (known == 0 or math.prod(sizes) % known):
             raise ValueError(
-                "The total size of the tensor must be unchanged, however, the input size cannot by divided by the specified "
+                "The total size of the tensor must be unchanged, however, the input size cannot by divided by the "
+                "specified "
                 f"dimensions in target_shape. Received: input_shape={sizes}, target_shape={target}"
             )
         if -1 not in target and math.prod(sizes) != known:
@@ -73,7 +74,8 @@ class Permute(Layer):
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise ValueError(
-                "Invalid permutation argument `dims` for Permute Layer. The set of indices in `dims` must be consecutive and "
+                "Invalid permutation argument `dims` for Permute Layer. The set of indices in `dims` must be "
+                "consecutive and "
                 f"start from 1. Received dims={dims}"
             )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
@@ -147,7 +149,8 @@ class Cropping2D(Layer):
         sizes = inputs.shape[first : first + 2]
         if any(int(size) <= low + high for size, (low, high) in zip(sizes, self.cropping, strict=True)):
             raise ValueError(
-                f"Values in `cropping` argument should be smaller than the corresponding spatial dimension of the input. "
+                "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the "
+                "input. "
                 f"Received: input shape {tuple(map(int, sizes))}, cropping={self.cropping}"
             )
         inner = [slice(low, int(size) - high) for size, (low, high) in zip(sizes, self.cropping, strict=True)]
@@ -167,7 +170,9 @@ class UpSampling2D(Layer):
         self.data_format = config.standardize_data_format(data_format)
         self.size = (size, size) if isinstance(size, int) else tuple(size)
         if interpolation != "nearest":
-            raise NotImplementedError(f"UpSampling2D: interpolation={interpolation!r} is not supported yet; use 'nearest'")
+            raise NotImplementedError(
+                f"UpSampling2D: interpolation={interpolation!r} is not supported yet; use 'nearest'"
+            )
         self.interpolation = interpolation
         self.input_spec = InputSpec(ndim=4)
 

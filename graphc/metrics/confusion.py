@@ -38,7 +38,9 @@ def _spread(sample_weight: Any, like: Any) -> Any:
 
 
 def _checked_thresholds(thresholds: Any, default: float) -> list[float]:
-    values = [default] if thresholds is None else list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
+    values = (
+        [default] if thresholds is None else list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
+    )
     wrong = [t for t in values if t is None or t < 0 or t > 1]
     if wrong:
         raise ValueError(f"Threshold values must be in [0, 1]. Received: {wrong}")
@@ -168,11 +170,17 @@ class AUC(Metric):
                 '["interpolation", "majoring", "minoring"]'
             )
         if thresholds is None and num_thresholds <= 1:
-            raise ValueError(f"Argument `num_thresholds` must be an integer > 1. Received: num_thresholds={num_thresholds}")
+            raise ValueError(
+                f"Argument `num_thresholds` must be an integer > 1. Received: num_thresholds={num_thresholds}"
+            )
         if multi_label:
             raise NotImplementedError("AUC: multi_label=True is not supported yet; use one AUC per label")
         super().__init__(dtype, name)
-        inner = sorted(thresholds) if thresholds is not None else [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
+        inner = (
+            sorted(thresholds)
+            if thresholds is not None
+            else [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
+        )
         self.init_thresholds = thresholds
         self.curve = curve
         self.summation_method = summation_method
@@ -271,8 +279,9 @@ class FBetaScore(Metric):
         if self.totals is None:
             return np.float32(0)
         tp, fp, fn, support = (np.asarray(total.array, np.float64) for total in self.totals.values())
+        score: Any
         if self.average == "micro":
-            tp, fp, fn = (np.sum(total, keepdims=True) for total in (tp, fp, fn))
+            tp, fp, fn = (total.sum(keepdims=True) for total in (tp, fp, fn))
         precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
         square = self.beta**2
         score = _ratio((1 + square) * precision * recall, square * precision + recall)

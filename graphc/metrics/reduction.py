@@ -7,8 +7,8 @@ from typing import Any
 
 from graphc import losses, ops
 from graphc.metrics.metric import Metric
-from graphc.tensor import current_tracer
 from graphc.reduction import reduce_to_samplewise_values, squeeze_or_expand_to_same_rank
+from graphc.tensor import current_tracer
 
 
 class Sum(Metric):
@@ -60,7 +60,9 @@ class MeanMetricWrapper(Mean):
         if fn in _SMALLER_IS_BETTER:
             self._direction = "down"
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         mask = getattr(y_pred, "_keras_mask", None)
         values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
         if mask is not None and getattr(values, "_keras_mask", None) is None:
@@ -76,7 +78,8 @@ class MeanMetricWrapper(Mean):
 
 _SMALLER_IS_BETTER = {
     losses.mean_squared_error, losses.mean_absolute_error, losses.mean_absolute_percentage_error,
-    losses.mean_squared_logarithmic_error, losses.log_cosh, losses.hinge, losses.squared_hinge, losses.categorical_hinge,
+    losses.mean_squared_logarithmic_error, losses.log_cosh, losses.hinge, losses.squared_hinge,
+    losses.categorical_hinge,
     losses.kl_divergence, losses.poisson, losses.binary_crossentropy, losses.categorical_crossentropy,
     losses.sparse_categorical_crossentropy,
 }  # fmt: skip
@@ -92,7 +95,9 @@ class _Function(MeanMetricWrapper):
         super().__init__(type(self).function, name or self.default_name, dtype)
 
 
-def of_function(cls_name: str, function: Callable[..., Any], name: str | None = None, direction: str | None = None) -> Any:
+def of_function(
+    cls_name: str, function: Callable[..., Any], name: str | None = None, direction: str | None = None
+) -> Any:
     """The metric class `cls_name` that averages `function`."""
     members = {
         "function": staticmethod(function),
@@ -139,7 +144,9 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         y_pred = ops.cast(y_pred, self.dtype)
         y_true, y_pred = squeeze_or_expand_to_same_rank(ops.cast(y_true, self.dtype), y_pred)
         super().update_state(ops.square(y_true - y_pred), sample_weight)
@@ -152,9 +159,15 @@ class BinaryCrossentropy(MeanMetricWrapper):
     """The mean cross-entropy of two classes."""
 
     def __init__(
-        self, name: str = "binary_crossentropy", dtype: Any = None, from_logits: bool = False, label_smoothing: float = 0
+        self,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0,
     ) -> None:
-        super().__init__(losses.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing)
+        super().__init__(
+            losses.binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing
+        )
 
 
 class CategoricalCrossentropy(MeanMetricWrapper):
@@ -169,7 +182,12 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         axis: int = -1,
     ) -> None:
         super().__init__(
-            losses.categorical_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis
+            losses.categorical_crossentropy,
+            name,
+            dtype,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
         )
 
 
@@ -185,5 +203,10 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         axis: int = -1,
     ) -> None:
         super().__init__(
-            losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis
+            losses.sparse_categorical_crossentropy,
+            name,
+            dtype,
+            from_logits=from_logits,
+            ignore_class=ignore_class,
+            axis=axis,
         )

@@ -24,7 +24,9 @@ def kind_of_classification(y_true: Any, y_pred: Any) -> str:
     """ "binary", "sparse_categorical" or "categorical", from the shapes."""
     if len(y_pred.shape) < 1 or y_pred.shape[-1] == 1:
         return "binary"
-    is_sparse = len(y_true.shape) < len(y_pred.shape) or (len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1)
+    is_sparse = len(y_true.shape) < len(y_pred.shape) or (
+        len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1
+    )
     return "sparse_categorical" if is_sparse else "categorical"
 
 
@@ -36,7 +38,9 @@ def resolve_loss(identifier: Any, y_true: Any, y_pred: Any) -> Any:
         found = losses.get(identifier)
     if isinstance(found, losses.Loss):
         return found
-    name = identifier if isinstance(identifier, str) else getattr(found, "__name__", to_snake_case(type(found).__name__))
+    name = (
+        identifier if isinstance(identifier, str) else getattr(found, "__name__", to_snake_case(type(found).__name__))
+    )
     return losses.LossFunctionWrapper(found, name=name)
 
 
@@ -62,7 +66,8 @@ class CompileLoss:
     def __init__(self, loss: Any, loss_weights: Any, output_names: Sequence[str] | None) -> None:
         if loss_weights is not None and not isinstance(loss_weights, (list, tuple, dict, float, int)):
             raise ValueError(
-                "Expected `loss_weights` argument to be a float (single output case) or a list, tuple, or dict (multiple "
+                "Expected `loss_weights` argument to be a float (single output case) or a list, tuple, or dict "
+                "(multiple "
                 f"output case). Received instead: loss_weights={loss_weights} of type {type(loss_weights)}"
             )
         self.loss = loss
@@ -79,7 +84,8 @@ class CompileLoss:
         weights = per_output(self.loss_weights, y_pred, names, "loss_weights")
         if isinstance(self.loss_weights, (list, tuple)) and len(self.loss_weights) != len(predictions):
             raise ValueError(
-                f"`loss_weights` must match the number of losses, got {len(predictions)} losses and {len(self.loss_weights)} "
+                f"`loss_weights` must match the number of losses, got {len(predictions)} losses and "
+                f"{len(self.loss_weights)} "
                 "weights."
             )
         targets = matched_targets(targets, chosen)
@@ -204,8 +210,10 @@ def per_output(given: Any, y_pred: Any, names: list[str | None], argument: str) 
             return list(given)
         if argument == "loss":
             raise ValueError(
-                f"For a model with multiple outputs, when providing the `loss` argument as a list, it should have as many "
-                f"entries as the model has outputs. Received:\nloss={given}\nof length {len(given)} whereas the model has "
+                "For a model with multiple outputs, when providing the `loss` argument as a list, it should have as "
+                "many "
+                f"entries as the model has outputs. Received:\nloss={given}\nof length {len(given)} whereas the model "
+                "has "
                 f"{count} outputs."
             )
         return [None] * count
@@ -223,14 +231,16 @@ def metrics_per_output(given: Any, y_pred: Any, names: list[str | None], argumen
         unknown = [key for key in given if key not in names]
         if unknown:
             raise ValueError(
-                f"Invalid `{argument}`. `{argument}` should contain metrics objects and either be a dict or a list matching "
+                f"Invalid `{argument}`. `{argument}` should contain metrics objects and either be a dict or a list "
+                "matching "
                 f"the output names of the functional model {names}. Received: {argument}={given}"
             )
         return [_as_list(given.get(name)) for name in names]
     if len(given) == count:
         return [_as_list(entry) for entry in given]
     raise ValueError(
-        f"Invalid `{argument}`. `{argument}` should contain metrics objects and either be a dict or a list matching the "
+        f"Invalid `{argument}`. `{argument}` should contain metrics objects and either be a dict or a list matching "
+        "the "
         f"output names of the functional model {names}. Received: {argument}={given}"
     )
 
@@ -248,7 +258,8 @@ def matched_targets(targets: list[Any], chosen: list[Any]) -> list[Any]:
     wanted = [index for index, loss in enumerate(chosen) if loss is not None]
     if len(targets) != len(wanted):
         raise ValueError(
-            f"y_true and y_pred have different structures.\ny_true: {['*'] * len(targets)}\ny_pred: {['*'] * len(chosen)}\n"
+            f"y_true and y_pred have different structures.\ny_true: {['*'] * len(targets)}\ny_pred: "
+            f"{['*'] * len(chosen)}\n"
         )
     given = iter(targets)
     return [next(given) if index in wanted else None for index in range(len(chosen))]

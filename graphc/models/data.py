@@ -191,7 +191,8 @@ class IterableSource:
         parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
         if len(parts) > 3:
             raise ValueError(
-                f"Data is expected to be in format `x`, `(x,)`, `(x, y)`, or `(x, y, sample_weight)`, found: {_outline(batch)}"
+                "Data is expected to be in format `x`, `(x,)`, `(x, y)`, or `(x, y, sample_weight)`, found: "
+                f"{_outline(batch)}"
             )
         x, y, weights = (*parts, None, None)[:3]
         y = prepared(y, "y")
@@ -260,12 +261,13 @@ def source_of(
     """The source of what the user passed as `x` (and `y`, ...)."""
     if is_arrays(x):
         return ArraySource(x, y, sample_weight, checked_batch_size(batch_size), shuffle, steps, class_weight)
-    if not hasattr(x, "__iter__") and not isinstance(x, PyDataset) or isinstance(x, (list, tuple, dict)):
+    if (not hasattr(x, "__iter__") and not isinstance(x, PyDataset)) or isinstance(x, (list, tuple, dict)):
         raise ValueError(f"Unrecognized data type: x={_outline(x)} (of type {type(x)})")
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(
-                f"When providing `x` as a generator or data set, `{name}` should not be passed. Instead, it should be part of "
+                f"When providing `x` as a generator or data set, `{name}` should not be passed. Instead, it should be "
+                "part of "
                 f"the data. Received: {name}={_outline(value)}"
             )
     return IterableSource(x, shuffle, class_weight)
@@ -274,7 +276,7 @@ def source_of(
 def is_arrays(x: Any) -> bool:
     """Whether x is an array or a structure of arrays (and not something that yields batches)."""
     leaves = present(x)
-    return bool(leaves) and all(hasattr(leaf, "shape") and hasattr(leaf, "__len__") for leaf in leaves) or x is None
+    return (bool(leaves) and all(hasattr(leaf, "shape") and hasattr(leaf, "__len__") for leaf in leaves)) or x is None
 
 
 def check_lengths(parts: Mapping[str, Any]) -> int:
@@ -296,9 +298,7 @@ def with_class_weights(y: Any, sample_weight: Any, class_weight: Mapping[int, fl
     if sample_weight is not None:
         raise ValueError("You cannot `class_weight` and `sample_weight` at the same time.")
     if tree.is_nested(y) and len(present(y)) != 1:
-        raise ValueError(
-            "`class_weight` is only supported for Models with a single output."
-        )
+        raise ValueError("`class_weight` is only supported for Models with a single output.")
     (labels,) = present(y)
     if labels.ndim > 1:
         labels = labels.argmax(-1) if labels.shape[-1] != 1 else labels[..., 0]
@@ -321,8 +321,10 @@ def train_validation_split(arrays: Any, validation_split: float) -> tuple[Any, A
     at = int(np.floor(size * (1.0 - validation_split)))
     if at in (0, size):
         raise ValueError(
-            f"Training data contains {size} samples, which is not sufficient to split it into a validation and training set "
-            f"as specified by `validation_split={validation_split}`. Either provide more data, or a different value for the "
+            f"Training data contains {size} samples, which is not sufficient to split it into a validation and "
+            "training set "
+            f"as specified by `validation_split={validation_split}`. Either provide more data, or a different value "
+            "for the "
             "`validation_split` argument."
         )
 

@@ -26,7 +26,13 @@ class ModelExecutable:
     """
 
     def __init__(
-        self, mode: str, step: Step, signature: Signature, batch: int, logs: Callable[[], dict[str, float]], options: Any
+        self,
+        mode: str,
+        step: Step,
+        signature: Signature,
+        batch: int,
+        logs: Callable[[], dict[str, float]],
+        options: Any,
     ) -> None:
         self.mode = mode
         self.step = step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 
 from graphc import layers, ops, tree
 from graphc.layers.core import InputLayer
@@ -76,7 +77,8 @@ class FunctionGraph:
             missing = [tensor for tensor in node.input_tensors if id(tensor) not in values]
             if missing:
                 raise ValueError(
-                    f"Output tensors cannot be computed: operation {node.operation.name} needs {missing[0]}, which is not "
+                    f"Output tensors cannot be computed: operation {node.operation.name} needs {missing[0]}, which is "
+                    "not "
                     "made from the inputs of this model."
                 )
             args, kwargs = map_leaves(lambda tensor: values[id(tensor)], KerasTensor, (node.args, node.kwargs))
@@ -107,13 +109,15 @@ class Functional(Model):
         for tensor in tree.flatten(inputs):
             if not isinstance(tensor, KerasTensor):
                 raise ValueError(
-                    f"All `inputs` values must be KerasTensors. Received: inputs={inputs} including invalid value {tensor} of "
+                    f"All `inputs` values must be KerasTensors. Received: inputs={inputs} including invalid value "
+                    f"{tensor} of "
                     f"type {type(tensor)}"
                 )
         for tensor in tree.flatten(outputs):
             if not isinstance(tensor, KerasTensor):
                 raise ValueError(
-                    f"All `outputs` values must be KerasTensors. Received: outputs={outputs} including invalid value {tensor} "
+                    f"All `outputs` values must be KerasTensors. Received: outputs={outputs} including invalid value "
+                    f"{tensor} "
                     f"of type {type(tensor)}"
                 )
         Model.__init__(self, name=name, **kwargs)
@@ -132,7 +136,8 @@ class Functional(Model):
         for node in self._graph.nodes:
             if node.is_input and not any(id(tensor) in given for tensor in node.outputs):
                 raise ValueError(
-                    f"Output with path `` is not connected to `inputs`: it needs {node.operation.name}, which is not one of them"
+                    f"Output with path `` is not connected to `inputs`: it needs {node.operation.name}, which is not "
+                    "one of them"
                 )
 
     @property
@@ -174,9 +179,7 @@ class Functional(Model):
 
     @property
     def input_spec(self) -> Any:
-        return [
-            InputSpec(shape=(None, *t.shape[1:]), allow_last_axis_squeeze=True, name=t.name) for t in self.inputs
-        ]
+        return [InputSpec(shape=(None, *t.shape[1:]), allow_last_axis_squeeze=True, name=t.name) for t in self.inputs]
 
     @input_spec.setter
     def input_spec(self, _: Any) -> None:
@@ -220,7 +223,8 @@ class Functional(Model):
             x = ops.expand_dims(x, -1)
         elif rank != target:
             raise ValueError(
-                f"Invalid input shape for input {x} with name '{wanted.name}'. Expected shape {wanted.shape}, but input has "
+                f"Invalid input shape for input {x} with name '{wanted.name}'. Expected shape {wanted.shape}, but "
+                "input has "
                 f"incompatible shape {static_shape(x.shape)}"
             )
         x = ops.cast(x, wanted.dtype)
@@ -261,7 +265,9 @@ class Functional(Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         made: dict[str, Any] = {entry["name"]: layers.deserialize(entry, custom_objects) for entry in config["layers"]}
-        first = {name: len(layer._inbound_nodes) if not isinstance(layer, InputLayer) else 0 for name, layer in made.items()}
+        first = {
+            name: len(layer._inbound_nodes) if not isinstance(layer, InputLayer) else 0 for name, layer in made.items()
+        }
 
         def tensor(place: list[Any]) -> KerasTensor:
             layer_name, node, index = place

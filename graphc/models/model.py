@@ -41,9 +41,7 @@ class Model(Trainer, Layer):
         Trainer.__init__(self)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        raise NotImplementedError(
-            f"Model {type(self).__name__} does not have a `call()` method implemented."
-        )
+        raise NotImplementedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
 
     @property
     def layers(self) -> list[Layer]:
@@ -52,9 +50,7 @@ class Model(Trainer, Layer):
 
     @layers.setter
     def layers(self, _: Any) -> None:
-        raise AttributeError(
-            "`Model.layers` attribute is reserved and should not be used. Please use another name."
-        )
+        raise AttributeError("`Model.layers` attribute is reserved and should not be used. Please use another name.")
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name or index. ValueError if there is none."""

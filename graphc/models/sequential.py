@@ -16,8 +16,8 @@ from graphc.tensor import KerasTensor
 class Sequential(Model):
     """A stack of layers with one input and one output each.
 
-    With an `Input` first (or `input_shape=` on the first layer) the weights exist at once, otherwise from the first data
-    or `build(input_shape)` on.
+    With an `Input` first (or `input_shape=` on the first layer) the weights exist at once, otherwise from the first
+    data or `build(input_shape)` on.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -46,12 +46,14 @@ class Sequential(Model):
             )
         if any(known.name == layer.name for known in self._layers):
             raise ValueError(
-                f"All layers added to a Sequential model should have unique names. Name '{layer.name}' is already the name of "
+                f"All layers added to a Sequential model should have unique names. Name '{layer.name}' is already the "
+                "name of "
                 "a layer in this model. Update the `name` argument to pass a unique name."
             )
         if isinstance(layer, InputLayer) and self._layers and isinstance(self._layers[0], InputLayer):
             raise ValueError(
-                f"Sequential model '{self.name}' has already been configured to use input shape {self._layers[0].batch_shape}. "
+                f"Sequential model '{self.name}' has already been configured to use input shape "
+                f"{self._layers[0].batch_shape}. "
                 "You cannot add a different Input layer to it."
             )
         if not self._layers and layer._input_shape_arg is not None:
@@ -115,7 +117,8 @@ class Sequential(Model):
     @layers.setter
     def layers(self, _: Any) -> None:
         raise AttributeError(
-            "`Sequential.layers` attribute is reserved and should not be used. Use `add()` and `pop()` to change the layers "
+            "`Sequential.layers` attribute is reserved and should not be used. Use `add()` and `pop()` to change the "
+            "layers "
             "in this model."
         )
 
@@ -130,9 +133,7 @@ class Sequential(Model):
     @property
     def _built_functional(self) -> Functional:
         if self._functional is None:
-            raise AttributeError(
-                f"Sequential model '{self.name}' has no defined input shape yet."
-            )
+            raise AttributeError(f"Sequential model '{self.name}' has no defined input shape yet.")
         return self._functional
 
     @property

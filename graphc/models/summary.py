@@ -58,7 +58,8 @@ def _in_range(operations: list[Any], layer_range: Sequence[str] | None) -> list[
         return operations
     if len(layer_range) != 2:
         raise ValueError(
-            f"layer_range must be a list or tuple of length 2. Received: layer_range = {layer_range} of length {len(layer_range)}"
+            f"layer_range must be a list or tuple of length 2. Received: layer_range = {layer_range} of length "
+            f"{len(layer_range)}"
         )
     found = [
         [i for i, operation in enumerate(operations) if re.match(pattern, operation.name)] for pattern in layer_range
@@ -104,14 +105,18 @@ class _Table:
         widths = [right - left for left, right in zip([0, *edges[:-1]], edges, strict=True)]
         table = rich.table.Table(box=rich.box.HEAVY_HEAD, show_lines=True, width=self.width)
         for title, width in zip(self.titles, widths, strict=True):
-            justify = {"Param #": "right", "Trainable": "center"}.get(title, "left")
+            justify: Any = {"Param #": "right", "Trainable": "center"}.get(title, "left")
             table.add_column(title, justify=justify, width=max(width, 4))
         for operation in operations:
             self._add(table, operation, 0, rich.markup.escape)
         name = rich.markup.escape(self.model.name)
         out = io.StringIO()
         console = rich.console.Console(
-            file=out, width=self.width + 4, highlight=False, force_terminal=wide_colours and _is_tty(), color_system="auto"
+            file=out,
+            width=self.width + 4,
+            highlight=False,
+            force_terminal=wide_colours and _is_tty(),
+            color_system="auto",
         )
         console.print(f'[bold]Model: "{name}"[/bold]')
         console.print(table)

@@ -32,7 +32,7 @@ class Step:
     bounds: tuple[Bound, ...]
 
     def check_data(self, arrays: list[Array]) -> None:
-        """ValueError with value and row if labels or ids among these arrays (of any number of rows) are out of range."""
+        """ValueError with value and row if labels or ids among these arrays (of any length) are out of range."""
         inputs = [value for value in self.forward.inputs if self.forward.role(value) == Role.INPUT]
         for bound in self.bounds:
             source = bound.source()

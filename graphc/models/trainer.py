@@ -104,7 +104,8 @@ class Trainer:
         for name in ("train_step", "test_step", "predict_step"):
             if getattr(type(self), name, None) is not None:
                 raise NotImplementedError(
-                    f"{type(self).__name__} overrides `{name}()`, which is not supported yet; override `compute_loss()` or "
+                    f"{type(self).__name__} overrides `{name}()`, which is not supported yet; override "
+                    "`compute_loss()` or "
                     "pass a loss to `compile()`"
                 )
 
@@ -176,7 +177,9 @@ class Trainer:
 
     # ---- executables
 
-    def executable(self, mode: str = "infer", batch_size: int | None = None, *, like: Any = None, threads: int | None = None) -> Any:
+    def executable(
+        self, mode: str = "infer", batch_size: int | None = None, *, like: Any = None, threads: int | None = None
+    ) -> Any:
         """The native executable of one step.
 
         mode: "infer", "train" or "evaluate". like: an example (x,), (x, y) or (x, y, sample_weight) whose dtypes and
@@ -263,14 +266,22 @@ class Trainer:
         epochs = min(epochs, config.max_epochs() or epochs)
         batch_size = data.checked_batch_size(batch_size)
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = data.train_validation_split((x, y, sample_weight), validation_split)
+            (x, y, sample_weight), validation_data = data.train_validation_split(
+                (x, y, sample_weight), validation_split
+            )
         source = data.source_of(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
         self._prepare(source)
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
         step = self._train_step(source)
         feed = _Feed(source, _limited(steps_per_epoch))
         progress = CallbackList(
-            callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs, steps=feed.steps
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            model=as_model(self),
+            verbose=verbose,
+            epochs=epochs,
+            steps=feed.steps,
         )
         self.stop_training = False
         progress.on_train_begin()
@@ -309,7 +320,8 @@ class Trainer:
         if validation_data is None:
             return None
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
-            source = data.source_of(*validation_data, **({"batch_size": batch_size, "steps": steps}))
+            x, y, sample_weight = (*validation_data, None)[:3]
+            source = data.source_of(x, y, sample_weight, batch_size, steps=steps)
         else:
             source = data.source_of(validation_data)
         self._prepare(source)
@@ -365,7 +377,7 @@ class Trainer:
         progress = callbacks
         if not isinstance(callbacks, CallbackList):
             progress = CallbackList(
-                callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+                callbacks, add_progbar=verbose != 0, model=as_model(self), verbose=verbose, epochs=1, steps=feed.steps
             )
         self.reset_metrics()
         logs = self._evaluate(source, feed, progress)
@@ -379,7 +391,12 @@ class Trainer:
         return logs
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The outputs for all samples, in the model's structure."""
         if data.is_arrays(x) and present(x) and not len(present(x)[0]):
@@ -390,7 +407,7 @@ class Trainer:
         step = self._checked(self._executable_for("infer", inputs_only, _rows_of(source)), source)
         feed = _Feed(inputs_only, _limited(steps))
         progress = CallbackList(
-            callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=feed.steps
+            callbacks, add_progbar=verbose != 0, model=as_model(self), verbose=verbose, epochs=1, steps=feed.steps
         )
         progress.on_predict_begin()
         begin, end = progress.listeners("on_predict_batch_begin"), progress.listeners("on_predict_batch_end")
@@ -464,7 +481,8 @@ class _Feed:
             if batch is None:
                 warnings.warn(
                     "Your input ran out of data; interrupting training. Make sure that your dataset or generator can "
-                    "generate at least `steps_per_epoch * epochs` batches. You may need to use the `.repeat()` function when "
+                    "generate at least `steps_per_epoch * epochs` batches. You may need to use the `.repeat()` "
+                    "function when "
                     "building your dataset.",
                     stacklevel=3,
                 )

@@ -1,4 +1,4 @@
-"""`keras.ops`: functions on tensors, arrays and numbers; what layers, losses, metrics and optimizers are written with."""
+"""`keras.ops`: functions on tensors, arrays and numbers; layers, losses and optimizers are written with them."""
 
 from graphc.ops.elementwise import *  # noqa: F403
 from graphc.ops.nn import *  # noqa: F403

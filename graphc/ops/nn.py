@@ -34,6 +34,24 @@ from graphc.ops.shape import moveaxis, one_hot, reshape, squeeze
 from graphc.primitives import functions as fn
 from graphc.tensor import Tensor
 
+__all__ = [
+    "average_pool", "batch_normalization", "bias_add", "binary_crossentropy", "categorical_crossentropy", "celu",
+    "conv", "depthwise_conv", "elu", "embedding_lookup", "gelu", "glu", "hard_shrink", "hard_sigmoid",
+    "hard_silu", "hard_swish", "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
+    "max_pool", "moments", "normalize", "random_uniform", "relu", "relu6", "selu", "separable_conv", "shown",
+    "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
+    "squareplus", "swish", "tanh_shrink", "threshold",
+]  # fmt: skip
+
+__all__ = [
+    "average_pool", "batch_normalization", "bias_add", "binary_crossentropy", "categorical_crossentropy", "celu",
+    "conv", "depthwise_conv", "elu", "embedding_lookup", "gelu", "glu", "hard_shrink", "hard_sigmoid",
+    "hard_silu", "hard_swish", "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
+    "max_pool", "moments", "normalize", "random_uniform", "relu", "relu6", "selu", "separable_conv", "shown",
+    "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
+    "squareplus", "swish", "tanh_shrink", "threshold",
+]  # fmt: skip
+
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
 
@@ -368,9 +386,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     if labels.ndim == output.ndim and int(labels.shape[-1]) == 1:
         labels = squeeze(labels, -1)
     if output.ndim < 1:
-        raise ValueError(
-            f"Argument `output` must be at least rank 1. Received: output.shape={shown(output.shape)}"
-        )
+        raise ValueError(f"Argument `output` must be at least rank 1. Received: output.shape={shown(output.shape)}")
     if labels.ndim != output.ndim - 1 or [int(d) for d in labels.shape] != [int(d) for d in output.shape[:-1]]:
         raise ValueError(
             "Arguments `target` and `output` must have the same shape up until the last dimension: "
@@ -408,5 +424,3 @@ def random_uniform(key: Any, shape: Any, minval: float = 0.0, maxval: float = 1.
     """Floats of [minval, maxval) from a key (uint32[2]), bit by bit those of JAX."""
     kind = DType.of(config.standardize_dtype(dtype))
     return Tensor(fn.random_uniform(builder(), convert(key).value, tuple(shape), kind)) * (maxval - minval) + minval
-
-

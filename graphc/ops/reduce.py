@@ -28,6 +28,18 @@ from graphc.primitives import functions as fn
 from graphc.primitives.reduce import ArgMax, ArgMin, CumSum
 from graphc.tensor import Tensor
 
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumsum", "dot", "einsum",
+    "in_top_k", "inner", "logsumexp", "matmul", "max", "mean", "min", "norm", "outer", "prod", "std", "sum",
+    "tensordot", "top_k", "var",
+]  # fmt: skip
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumsum", "dot", "einsum",
+    "in_top_k", "inner", "logsumexp", "matmul", "max", "mean", "min", "norm", "outer", "prod", "std", "sum",
+    "tensordot", "top_k", "var",
+]  # fmt: skip
+
 
 def _axes(axis: Any, rank: int) -> tuple[int, ...]:
     if axis is None:
@@ -225,8 +237,11 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     b, right = _sum_lonely(b, right, left + result)
     shared = [c for c in left if c in right]
     batch, contract = [c for c in shared if c in result], [c for c in shared if c not in result]
-    pairs = [tuple(tuple(text.index(c) for c in names) for text in (left, right)) for names in (batch, contract)]
-    value = fn.dot(builder(), a.value, b.value, batch=pairs[0], contract=pairs[1])
+
+    def places(labels: list[str]) -> tuple[list[int], list[int]]:
+        return [left.index(c) for c in labels], [right.index(c) for c in labels]
+
+    value = fn.dot(builder(), a.value, b.value, contract=places(contract), batch=places(batch))
     order = "".join(batch) + "".join(c for c in left + right if c not in shared)
     return _permuted(Tensor(value), order, result)
 
@@ -268,5 +283,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
         index = argmax(left, axis=-1)
         values.append(max(left, axis=-1, keepdims=True))
         indices.append(expand_dims(index, -1))
-        left = where(equal(position, indices[-1]), -math.inf if x.dtype.startswith("float") else np.iinfo(x.dtype).min, left)
+        left = where(
+            equal(position, indices[-1]), -math.inf if x.dtype.startswith("float") else np.iinfo(x.dtype).min, left
+        )
     return concatenate(values, -1), concatenate(indices, -1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,14 @@ from graphc.primitives import functions as fn
 from graphc.primitives.shape import Flip, Slice
 from graphc.tensor import KerasTensor, Tensor
 from graphc.variables import Variable
+
+__all__ = [
+    "arange", "array", "broadcast_to", "concatenate", "convert_to_numpy", "convert_to_tensor", "diag", "empty",
+    "expand_dims", "eye", "flip", "full", "full_like", "get_item", "identity", "is_tensor", "linspace",
+    "moveaxis", "ndim", "one_hot", "ones", "ones_like", "pad", "ravel", "repeat", "reshape", "roll", "shape",
+    "size", "slice", "split", "squeeze", "stack", "swapaxes", "take", "tile", "transpose", "tri", "tril", "triu",
+    "unstack", "zeros", "zeros_like",
+]  # fmt: skip
 
 
 def convert_to_tensor(x: Any, dtype: Any = None, sparse: Any = None, ragged: Any = None) -> Any:
@@ -105,7 +113,8 @@ def _dims(shape: Any) -> tuple[int, ...]:
 
 @op
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
-    values = np.arange(*((0, start) if stop is None else (start, stop)), 1 if step is None else step)
+    low, high = (0, start) if stop is None else (start, stop)
+    values: Array = np.arange(low, high, 1 if step is None else step)
     return convert(values, dtype or ("int32" if values.dtype.kind == "i" else config.floatx()))
 
 
@@ -243,7 +252,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     else:
         cuts = [int(index) for index in indices_or_sections]
     edges = [0, *cuts, int(extent)]
-    return [_slice_axis(x, axis, low, high) for low, high in builtins.zip(edges[:-1], edges[1:], strict=True)]
+    return [_slice_axis(x, axis, low, high) for low, high in itertools.pairwise(edges)]
 
 
 def _slice_axis(x: Tensor, axis: int, low: int, high: int) -> Any:
@@ -281,7 +290,11 @@ def _expanded(keys: tuple[Any, ...], rank: int) -> list[Any]:
 
 
 def _basic_index(x: Tensor, keys: list[Any]) -> Tensor:
-    starts, sizes, strides, flips, result = [], [], [], [], []
+    starts: list[int] = []
+    sizes: list[int] = []
+    strides: list[int] = []
+    flips: list[int] = []
+    result: list[int] = []
     dims = iter(x.shape)
     for key in keys:
         if key is None:
@@ -291,7 +304,9 @@ def _basic_index(x: Tensor, keys: list[Any]) -> Tensor:
         start, length, stride, flipped = _axis_range(key, dim)
         if flipped:
             flips.append(len(sizes))
-        starts.append(start), sizes.append(length), strides.append(stride)
+        starts.append(start)
+        sizes.append(length)
+        strides.append(stride)
         if isinstance(key, builtins.slice):
             result.append(length)
     value = x.value

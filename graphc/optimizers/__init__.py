@@ -37,9 +37,24 @@ def get(identifier: Any) -> Any:
         return identifier
     if isinstance(identifier, (str, Mapping)):
         return deserialize(identifier)
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+    if isinstance(identifier, type):
         return identifier()
     raise ValueError(f"Could not interpret optimizer identifier: {identifier}")
 
 
-__all__ = [*sorted(cls.__name__ for cls in _CLASSES), "Optimizer", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]

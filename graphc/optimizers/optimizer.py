@@ -41,10 +41,10 @@ class Optimizer:
     """Base class: `build` makes the slots of a list of variables, `update_step` changes one variable.
 
     learning_rate: a number, a `LearningRateSchedule` or a callable without arguments. weight_decay: every step begins
-    with variable -= variable * weight_decay * learning_rate. clipnorm (per variable), global_clipnorm, clipvalue: limits
-    of gradients, at most one of them. use_ema: keep moving averages of the variables, which replace them every
-    ema_overwrite_frequency steps (None: at the end of training). gradient_accumulation_steps k: one update with the mean
-    of k gradients.
+    with variable -= variable * weight_decay * learning_rate. clipnorm (per variable), global_clipnorm, clipvalue:
+    limits of gradients, at most one of them. use_ema: keep moving averages of the variables, which replace them every
+    ema_overwrite_frequency steps (None: at the end of training). gradient_accumulation_steps k: one update with the
+    mean of k gradients.
     """
 
     def __init__(
@@ -114,7 +114,8 @@ class Optimizer:
             return learning_rate
         if not isinstance(learning_rate, (int, float, np.number)) or isinstance(learning_rate, bool):
             raise ValueError(
-                "Argument `learning_rate` should be float, or an instance of LearningRateSchedule, or a callable (that takes "
+                "Argument `learning_rate` should be float, or an instance of LearningRateSchedule, or a callable "
+                "(that takes "
                 f"in the current iteration value and returns the corresponding learning rate value). Received instead: "
                 f"learning_rate={learning_rate}"
             )
@@ -150,7 +151,8 @@ class Optimizer:
     def learning_rate(self, value: Any) -> None:
         if isinstance(self._learning_rate, schedules.LearningRateSchedule):
             raise TypeError(
-                "This optimizer was created with a `LearningRateSchedule` object as its `learning_rate` constructor argument, "
+                "This optimizer was created with a `LearningRateSchedule` object as its `learning_rate` constructor "
+                "argument, "
                 "hence its learning rate is not settable. If you need the learning rate to be settable, you should "
                 "instantiate the optimizer with a float `learning_rate` argument."
             )
@@ -169,7 +171,9 @@ class Optimizer:
             return schedule.rate(step, TensorArithmetic())
         return schedule(step)
 
-    def add_variable(self, shape: Any, initializer: Any = "zeros", dtype: Any = None, name: str | None = None) -> Variable:
+    def add_variable(
+        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> Variable:
         """A new slot."""
         with absolute_scope(self.name):
             slot = Variable(initializers.get(initializer), tuple(shape), dtype, trainable=False, name=name)
@@ -183,7 +187,9 @@ class Optimizer:
         full = "_".join(filter(None, (reference_variable.path.replace("/", "_"), name)))
         return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, full)
 
-    def add_optimizer_variables(self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
         """Slots like these variables: a list for one name, or a tuple of lists, made side by side, for several."""
         names = (name,) if isinstance(name, str) else tuple(name)
         rows = [[self.add_variable_from_reference(v, n, initializer) for n in names] for v in trainable_variables]
@@ -236,7 +242,8 @@ class Optimizer:
         unknown = [variable for variable in variables if id(variable) not in self._index]
         if unknown:
             raise ValueError(
-                f"Unknown variable: {unknown[0]!r}. This optimizer can only be called for the variables it was originally "
+                f"Unknown variable: {unknown[0]!r}. This optimizer can only be called for the variables it was "
+                "originally "
                 "built with. When working with a new set of variables, you should recreate a new optimizer instance."
             )
 
@@ -317,9 +324,7 @@ class Optimizer:
     ) -> None:
         """Leave out these variables, or those whose path contains one of these texts. Only before `build`."""
         if self.built:
-            raise ValueError(
-                "`exclude_from_weight_decay()` can only be configured before the optimizer is built."
-            )
+            raise ValueError("`exclude_from_weight_decay()` can only be configured before the optimizer is built.")
         self._excluded |= {id(variable) for variable in var_list or ()}
         self._excluded_names = list(var_names or ())
 

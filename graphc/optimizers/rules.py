@@ -13,8 +13,9 @@ class SGD(Optimizer):
     """w -= lr g; with momentum: m = mu m - lr g, w += m, or with nesterov w += mu m - lr g."""
 
     def __init__(
-        self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float | None = None,
-        clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None,
+        self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False,
+        weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
         use_ema: bool = False, ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None, name: str = "SGD",
         **kwargs: Any,
@@ -105,8 +106,9 @@ class AdamW(Adam):
         gradient_accumulation_steps: int | None = None, name: str = "adamw", **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name, **kwargs,
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm,
+            use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name, **kwargs,
         )  # fmt: skip
         if self.weight_decay is None:
             raise ValueError("Argument `weight_decay` must be a float. Received: weight_decay=None")
@@ -186,7 +188,9 @@ class RMSprop(Optimizer):
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
         self._momentums = self.add_optimizer_variables(variables, "momentum") if self.momentum else []
-        self._averages_of_gradients = self.add_optimizer_variables(variables, "average_gradient") if self.centered else []
+        self._averages_of_gradients = (
+            self.add_optimizer_variables(variables, "average_gradient") if self.centered else []
+        )
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         v = self.slot(self._velocities, variable)
@@ -329,7 +333,10 @@ class Lion(Optimizer):
             ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name, **kwargs,
         )  # fmt: skip
         if beta_1 <= 0 or beta_1 > 1:
-            raise ValueError(f"Argument `beta_1` must be in the [0, 1] range. Otherwise, the optimizer degenerates to SignSGD. Received: beta_1={beta_1}.")
+            raise ValueError(
+                "Argument `beta_1` must be in the [0, 1] range. Otherwise, the optimizer degenerates to SignSGD. "
+                f"Received: beta_1={beta_1}."
+            )
         self.beta_1 = beta_1
         self.beta_2 = beta_2
 

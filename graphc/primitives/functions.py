@@ -413,6 +413,8 @@ def _resolve(type: TensorType, dims: list[int]) -> Shape:
         if dims.count(-1) > 1 or not rest or type.size % rest:
             raise ShapeError(f"{type} has {type.size} elements, which do not fit shape {tuple(dims)}")
         dims[dims.index(-1)] = type.size // rest
+    if any(isinstance(dim, Rows) for dim in dims):
+        return tuple(dims)
     for d, dim in enumerate(type.shape):
         if isinstance(dim, Rows):
             dims = _mark_rows(dims, size_of(type.shape[:d]), dim.batch)
