@@ -1,9 +1,9 @@
 """Parts whose kept axes are vectorised, as loops: maps, pooling, sums over leading axes, every contraction.
 
 One register tile: accumulators for `rows` x `vectors` results, the reductions around them, then the stores. Axes
-outside the tile are loops; the first of them are the units of parallel work. Padding costs nothing inside: where an axis
-of the tile meets a guarded dimension the edge blocks are separate code with the window axis written out, and an outer
-axis narrows the window loop's bounds instead.
+outside the tile are loops; the first of them are the units of parallel work. Padding costs nothing inside: where an
+axis of the tile meets a guarded dimension the edge blocks are separate code with the window axis written out, and an
+outer axis narrows the window loop's bounds instead.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from codegen.body import with_index
 from codegen.loops import (
+    Accumulate,
     Block,
     Bound,
     Buffer,
@@ -49,7 +50,7 @@ from codegen.reductions import accumulations, grouped, identity, initial
 from codegen.schedule import UNROLLED, Segment, Tiling, choose_tiling, lanes_of, peeled, vector_axis
 from codegen.target import Target
 from codegen.transpose import transpose_kernel, transposed_axes
-from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, Reg, rewrite
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, Reg, rewrite, substitute
 from graphc.ir.types import DType, Rows, size_of
 
 Starts = dict[str, Affine]
@@ -57,6 +58,7 @@ Starts = dict[str, Affine]
 
 UNITS = 64  # parallel axes are added until there are so many units
 BLOCKED_CHUNKS = 6  # with blocking: the tiles of a chunk share each block of operands
+CHAINS = 8  # multiply-adds that must be under way to hide their latency
 EDGES = 6  # at most so many blocks of a row axis become separate code for their padding
 
 
@@ -234,9 +236,51 @@ class _Tiles:
     def _tile(self, starts: Starts) -> Block:
         """Start at the identity, reduce, store."""
         part = self._variant(starts)
-        init = self._each(starts, lambda index: initial(part.reductions, index)) if part.reductions else ()
-        finish = self._each(starts, lambda index: self._finish(part, index))
-        return self._with_registers((*init, *self._reductions(part, starts), *finish), starts)
+        chains = [part.reductions, *self._more_chains(part, starts)]
+        init = self._each(starts, lambda index: tuple(s for c in chains for s in initial(c, index)))
+        steps = self._interleaved(chains, starts) if len(chains) > 1 else self._reductions(part, starts)
+        finish = self._each(starts, lambda index: (*_folded(chains, index), *self._finish(part, index)))
+        names = frozenset(r.reg.name for chain in chains for r in chain)
+        return self._with_registers((*(init if part.reductions else ()), *steps, *finish), starts, names)
+
+    def _more_chains(self, part: Part, starts: Starts) -> list[tuple[Reduction, ...]]:
+        """Further accumulators for a tile too small to hide the latency of its additions; they take turns."""
+        if len(part.reductions) != 1 or not part.reductions[0].is_contraction or guarded_loads(part.reductions[0]):
+            return []
+        (reduction,) = part.reductions
+        axis = reduction.axes[-1]
+        count = CHAINS // self._results(starts)
+        if count < 2 or isinstance(axis.extent, Rows) or axis.name in part.bounds or int(axis.extent) < 4 * count:
+            return []
+        return [
+            (replace(reduction, reg=replace(reduction.reg, name=f"{reduction.reg.name}.{u}")),) for u in range(1, count)
+        ]
+
+    def _results(self, starts: Starts) -> int:
+        """How many registers the tile's results take."""
+        t = self.tiling
+        vectors = -(-starts[f"{t.vector}.size"].constant // t.lanes) if t.vector else 1
+        rows = starts[f"{t.row}.size"].constant if t.row else 1
+        full = size_of(tuple(self.axes[axis].extent for axis in t.full))
+        return vectors * rows * full
+
+    def _interleaved(self, chains: Sequence[tuple[Reduction, ...]], starts: Starts) -> Block:
+        """The innermost axis in steps of one point per chain; what is left over goes to the first."""
+        outer, axis = chains[0][0].axes[:-1], chains[0][0].axes[-1]
+        whole = int(axis.extent) // len(chains) * len(chains)
+
+        def point(number: int) -> Block:
+            ahead = {axis.name: Affine.of(axis) + number}
+            chain = [r.map(lambda e: substitute(e, ahead)) for r in chains[number]]
+            return self._each(starts, lambda index: accumulations(chain, index))
+
+        steps = tuple(stmt for number in range(len(chains)) for stmt in point(number))
+        block: Block = (Loop(axis.name, const(0), const(whole), steps, len(chains)),)
+        if whole < int(axis.extent):
+            block = (*block, Loop(axis.name, const(whole), const(int(axis.extent)), point(0)))
+        for a in reversed(outer):
+            block = (Loop(a.name, const(0), extent(a), block),)
+        return block
 
     def _tile_cleared(self, starts: Starts) -> Block:
         """The accumulators of the tile at their identity, in memory."""
@@ -274,9 +318,11 @@ class _Tiles:
             block += self._reduce(part, reductions, list(reductions[0].axes), starts)
         return tuple(block)
 
-    def _with_registers(self, block: Block, starts: Starts) -> Block:
+    def _with_registers(self, block: Block, starts: Starts, more: frozenset[str] = frozenset()) -> Block:
         placed = self._placed(block, starts)
-        names = sorted(self.registers | {f"{r.reg.name}.at" for r in self.part.reductions if r.position is not None})
+        names = sorted(
+            self.registers | more | {f"{r.reg.name}.at" for r in self.part.reductions if r.position is not None}
+        )
         return (Registers(tuple(names), placed),) if names else placed
 
     def _variant(self, starts: Starts) -> Part:
@@ -369,9 +415,9 @@ class _Tiles:
         return points <= UNROLLED and not reductions[0].is_contraction
 
     def _peeled(self, part: Part, r: Reduction, axes: list[Axis], starts: Starts) -> Block:
-        """Where the tile itself reaches into padding: the axis' edge values written out, a loop without guards between.
+        """Where the tile itself reaches into padding: the edge values of the axis written out around a free loop.
 
-        Written out, every product with padding is known to be one and is left out. Empty if the axis meets no such guard.
+        Written out, every product with padding is known to be one and left out. Empty if the axis meets no such guard.
         """
         axis, inner = axes[0], axes[1:]
         dims = self._dims_of_tile(r, axis, starts)
@@ -467,6 +513,19 @@ def _stays(index: Affine, dim: int, ranges: Mapping[str, tuple[int, int]]) -> bo
 
 def _blocks(segments: Sequence[Segment]) -> int:
     return sum(s.count for s in segments)
+
+
+def _folded(chains: Sequence[Sequence[Reduction]], index: tuple[Affine, ...]) -> Block:
+    """All chains combined into the first, pairwise."""
+    regs = [[replace(r.reg, index=index) for r in chain] for chain in chains]
+    block: list[Stmt] = []
+    distance = 1
+    while distance < len(chains):
+        for i in range(0, len(chains) - distance, 2 * distance):
+            for reduction, a, b in zip(chains[0], regs[i], regs[i + distance], strict=True):
+                block.append(Accumulate(a, reduction.combine, b))
+        distance *= 2
+    return tuple(block)
 
 
 def _with_positions(expr: Expr, reductions: Sequence[Reduction]) -> Expr:

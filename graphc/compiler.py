@@ -27,6 +27,7 @@ from graphc.runtime.executable import CheckError as CheckError  # the face may n
 from graphc.runtime.executable import Executable
 from graphc.runtime.image import Image
 from graphc.runtime.inspection import Compilation, KernelSource, describe_kernels, new_folder
+from graphc.runtime.interpreted import InterpretedExecutable as InterpretedExecutable
 from graphc.runtime.pool import Pool, default_threads
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc import compiler, tree
-from graphc.compiler import CheckError
+from graphc.compiler import CheckError, InterpretedExecutable
 from graphc.ir.op import Array
 from graphc.models.data import Signature, present
 from graphc.models.trace import Step
@@ -33,13 +33,19 @@ class ModelExecutable:
         batch: int,
         logs: Callable[[], dict[str, float]],
         options: Any,
+        eager: bool = False,
     ) -> None:
         self.mode = mode
         self.step = step
         self.signature = signature
         self.batch = batch
         self._logs = logs
-        self.native = compiler.compile_graph(step.graph, options, bind=step.bindings)
+        # eager: numpy interprets the graph, for debugging
+        self.native: Any = (
+            InterpretedExecutable(step.graph, step.bindings)
+            if eager
+            else compiler.compile_graph(step.graph, options, bind=step.bindings)
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name == "native":
@@ -49,7 +55,8 @@ class ModelExecutable:
     def run(self, arrays: list[Array], rows: int) -> list[Array]:
         """One step on a flat list of arrays. ValueError with value and row for a label or id out of range."""
         try:
-            return self.native.run(arrays, rows)
+            outputs: list[Array] = self.native.run(arrays, rows)
+            return outputs
         except CheckError as error:
             raise ValueError(self.step.explain(error.message, arrays)) from None
 

@@ -35,7 +35,8 @@ class Model(Trainer, Layer):
         if is_functional_call(args, kwargs) and not isinstance(self, Functional):
             # a subclass that calls super().__init__(inputs=..., outputs=...) is a functional model with extras
             object.__setattr__(self, "__class__", type(type(self).__name__, (type(self), Functional), {}))
-            Functional.__init__(self, *args, **kwargs)
+            same: Any = self
+            Functional.__init__(same, *args, **kwargs)
             return
         Layer.__init__(self, *args, **kwargs)
         Trainer.__init__(self)

@@ -62,7 +62,7 @@ class Sequential(Model):
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Take the last layer away and return it."""
-        layer = self._layers.pop()
+        layer: Layer = self._layers.pop()
         self._forget_executables()
         if rebuild:
             self._rebuild()
@@ -91,7 +91,7 @@ class Sequential(Model):
         else:
             dtype = _input_dtype(self._layers[0])
             self._layers.insert(0, InputLayer(batch_shape=tuple(input_shape), dtype=dtype))
-        inputs = self._layers[0].tensor  # type: ignore[attr-defined]
+        inputs = self._layers[0].tensor
         x = inputs
         for layer in self._layers[1:]:
             x = layer(x)
@@ -175,7 +175,7 @@ class Sequential(Model):
             "layers": [layers.serialize(layer) for layer in self._layers],
         }
         if self._functional is not None:
-            config["build_input_shape"] = self._layers[0].batch_shape  # type: ignore[attr-defined]
+            config["build_input_shape"] = self._layers[0].batch_shape
         return config
 
     @classmethod

@@ -221,7 +221,7 @@ class Trainer:
         tracers = {"infer": trace.trace_predict, "evaluate": trace.trace_test, "train": trace.trace_train}
         step = tracers[mode](self, signature, batch)
         options = compile_options(threads=threads) if threads else compile_options()
-        return ModelExecutable(mode, step, signature, batch, self.get_metrics_result, options)
+        return ModelExecutable(mode, step, signature, batch, self.get_metrics_result, options, self.run_eagerly)
 
     def _executable_for(self, mode: str, source: Source, rows: int) -> Any:
         """An executable for `rows` rows of this data: the smallest known one that is large enough, or a new one."""
@@ -274,15 +274,7 @@ class Trainer:
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
         step = self._train_step(source)
         feed = _Feed(source, _limited(steps_per_epoch))
-        progress = CallbackList(
-            callbacks,
-            add_history=True,
-            add_progbar=verbose != 0,
-            model=as_model(self),
-            verbose=verbose,
-            epochs=epochs,
-            steps=feed.steps,
-        )
+        progress = self._progress(callbacks, verbose, epochs, feed.steps, add_history=True)
         self.stop_training = False
         progress.on_train_begin()
         logs: dict[str, Any] = {}
@@ -301,6 +293,13 @@ class Trainer:
             self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
         progress.on_train_end(logs)
         return self.history
+
+    def _progress(
+        self, callbacks: Any, verbose: Any, epochs: int, steps: int | None, add_history: bool = False
+    ) -> CallbackList:
+        """The callbacks of one call, with the progress line unless it is silent."""
+        model: Any = self
+        return CallbackList(callbacks, add_history, verbose != 0, model, verbose=verbose, epochs=epochs, steps=steps)
 
     def _train_step(self, source: Source) -> Any:
         """The training executable; Keras's first `fit` uses up one permutation before it trains."""
@@ -376,9 +375,7 @@ class Trainer:
         feed = _Feed(source, _limited(steps))
         progress = callbacks
         if not isinstance(callbacks, CallbackList):
-            progress = CallbackList(
-                callbacks, add_progbar=verbose != 0, model=as_model(self), verbose=verbose, epochs=1, steps=feed.steps
-            )
+            progress = self._progress(callbacks, verbose, 1, feed.steps)
         self.reset_metrics()
         logs = self._evaluate(source, feed, progress)
         return logs if return_dict else self._result_list()
@@ -406,9 +403,7 @@ class Trainer:
         inputs_only = _without_labels(source)
         step = self._checked(self._executable_for("infer", inputs_only, _rows_of(source)), source)
         feed = _Feed(inputs_only, _limited(steps))
-        progress = CallbackList(
-            callbacks, add_progbar=verbose != 0, model=as_model(self), verbose=verbose, epochs=1, steps=feed.steps
-        )
+        progress = self._progress(callbacks, verbose, 1, feed.steps)
         progress.on_predict_begin()
         begin, end = progress.listeners("on_predict_batch_begin"), progress.listeners("on_predict_batch_end")
         parts = []

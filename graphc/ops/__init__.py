@@ -2,5 +2,5 @@
 
 from graphc.ops.elementwise import *  # noqa: F403
 from graphc.ops.nn import *  # noqa: F403
-from graphc.ops.reduce import *  # noqa: F403
-from graphc.ops.shape import *  # noqa: F403
+from graphc.ops.reductions import *  # noqa: F403
+from graphc.ops.shapes import *  # noqa: F403

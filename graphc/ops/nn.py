@@ -29,8 +29,8 @@ from graphc.ops.elementwise import (
     true_divide,
     where,
 )
-from graphc.ops.reduce import mean, sum
-from graphc.ops.shape import moveaxis, one_hot, reshape, squeeze
+from graphc.ops.reductions import mean, sum
+from graphc.ops.shapes import moveaxis, one_hot, reshape, squeeze
 from graphc.primitives import functions as fn
 from graphc.tensor import Tensor
 
@@ -178,7 +178,7 @@ def squareplus(x: Any, b: float = 4) -> Any:
 
 @op
 def glu(x: Any, axis: int = -1) -> Any:
-    from graphc.ops.shape import split
+    from graphc.ops.shapes import split
 
     left, right = split(x, 2, axis)
     return multiply(left, sigmoid(right))

@@ -23,7 +23,7 @@ from graphc.ops.elementwise import (
     true_divide,
     where,
 )
-from graphc.ops.shape import _normal, arange, concatenate, expand_dims, reshape, squeeze
+from graphc.ops.shapes import _normal, arange, concatenate, expand_dims, reshape, squeeze
 from graphc.primitives import functions as fn
 from graphc.primitives.reduce import ArgMax, ArgMin, CumSum
 from graphc.tensor import Tensor
@@ -264,7 +264,7 @@ def _permuted(x: Any, labels: str, result: str) -> Any:
 @op
 def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
     """Whether the prediction at the target is among the k largest of its row (ties count as larger)."""
-    from graphc.ops.shape import one_hot
+    from graphc.ops.shapes import one_hot
 
     predictions = convert(predictions)
     hot = cast(one_hot(targets, int(predictions.shape[-1])), predictions.dtype)
