@@ -6,14 +6,14 @@ ARGS ?=
 WORKERS ?= 2
 .DEFAULT_GOAL := help
 
-.PHONY: help mnist mlp test test-full lint bench clean
+.PHONY: help mnist mlp test test-full lint format bench clean
 
 help:
 	@echo "make mnist      train a convolutional network on MNIST (ARGS='--epochs 1' for options)"
 	@echo "make mlp        the same with dense layers only"
 	@echo "make test       lint, types and tests: a few minutes"
 	@echo "make test-full  the same with the long forms of the tests"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff and mypy; make format repairs what ruff can"
 	@echo "make bench      graphc and its peers side by side, into docs/performance.md (downloads gigabytes)"
 	@echo "make clean      remove the environment and everything that was built"
 
@@ -31,7 +31,12 @@ test-full: lint
 
 lint: $(VENV)/.develop
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+format: $(VENV)/.develop
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
 
 bench: $(VENV)/.bench
 	mkdir -p build

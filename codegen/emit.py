@@ -488,6 +488,11 @@ class _Emitter:
         if place.is_contiguous and not mask:
             self.asm.line(f"store {type} {name}, ptr {place.pointer}, align {size}")
             return
+        if place.is_contiguous and self.lanes and self.lanes.active == 1:
+            # a masked store of one truncated lane is miscompiled on AVX-512: LLVM stores the wide element
+            first = self.asm.op(f"extractelement {type} {name}, i64 0")
+            self.asm.line(f"store {memory} {first}, ptr {place.pointer}")
+            return
         what, pointers = ("store", "ptr") if place.is_contiguous else ("scatter", f"<{lanes} x ptr>")
         element = {"float": "f32", "double": "f64"}.get(memory, memory)
         intrinsic = f"llvm.masked.{what}.v{lanes}{element}.{'p0' if what == 'store' else f'v{lanes}p0'}"

@@ -72,6 +72,7 @@ class _Lowering:
         count_in, count_out = len(self.graph.inputs), len(self.graph.outputs)
         shared = list(self.body.buffers)
         kernels = tuple(make(shared) for make in self.kernels)
+        self.kernels.clear()  # they refer back to here: no circle is left for the collector
         return Lowered(kernels, count_in, count_out, tuple(shared[count_in + count_out :]))
 
     def _emit(self, make: Callable[[str, list[Buffer]], Kernel]) -> None:

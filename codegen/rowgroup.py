@@ -1,4 +1,5 @@
-"""Groups of reductions and maps over the same rows (softmax, cross-entropy, layer norm) as the stages of a row kernel."""
+"""Groups of reductions and maps over the same rows (softmax, cross-entropy, layer norm) as the stages of a row
+kernel."""
 
 from __future__ import annotations
 

@@ -196,7 +196,8 @@ def _axis(part: Part, name: str) -> Axis:
 
 
 def _rows_available(reusing: list[Axis], room: int) -> tuple[tuple[str, ...], str, int, int]:
-    """Small innermost axes unrolled whole while they fit, then one axis to block: (full, row, its extent, their product)."""
+    """Small innermost axes unrolled whole while they fit, then one axis to block: (full, row, its extent, their
+    product)."""
     full: list[str] = []
     product = 1
     for axis in reversed(reusing):

@@ -150,6 +150,11 @@ def _kernel_sources(code: Code, target: Target, computes: Mapping[str, str]) -> 
 # The cache
 
 
+def persistent_cache(options: CompileOptions | None = None) -> Cache:
+    """The cache of compiled code that the options name, to be looked at or cleared."""
+    return Cache((options or compile_options()).cache_dir)
+
+
 def _cache(options: CompileOptions) -> Cache | None:
     """The cache these options allow: none where passes are to be seen at work, in a dump or by the interpreter."""
     wanted = options.cache and not options.dump and options.verify < 2 and _sources_hash()

@@ -281,12 +281,12 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Any:
 
 
 def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> Any:
-    """1 - intersection / (intersection + alpha * false positives + beta * false negatives)."""
+    """1 - both / (both + alpha * sum of y_true missed + beta * sum of y_pred beyond y_true)."""
     y_true, y_pred = _floats(y_true, y_pred)
     both = ops.sum(y_true * y_pred, axis=axis)
     wrong = ops.sum((1.0 - y_true) * y_pred, axis=axis)
     missed = ops.sum((1.0 - y_pred) * y_true, axis=axis)
-    return 1.0 - ops.divide_no_nan(both, both + wrong * alpha + missed * beta)
+    return 1.0 - ops.divide_no_nan(both, both + missed * alpha + wrong * beta)
 
 
 class _Named(LossFunctionWrapper):

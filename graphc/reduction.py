@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from graphc import ops
@@ -69,8 +68,3 @@ def reduce_to_samplewise_values(values: Any, sample_weight: Any, dtype: str) -> 
 def _mean_over(x: Any, first: int) -> Any:
     axes = list(range(first, len(x.shape)))
     return ops.mean(x, axis=axes) if axes else x
-
-
-def count_of(shape: Any) -> Any:
-    """The number of elements of a shape, at run time where it counts batch rows."""
-    return shape[0] if len(shape) == 1 else math.prod(int(d) for d in shape[1:]) * shape[0] if shape else 1

@@ -27,7 +27,7 @@ def reusable_operands(node: Node) -> tuple[Value, ...]:
     return tuple(value for value, inner in zip(node.inputs, body.inputs, strict=True) if inner in safe)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)  # the bodies of one graph: more would keep old graphs alive
 def _elementwise_inputs(body: Graph) -> frozenset[Value]:
     """The inputs of a body that every load reads at the index of the result."""
     known = FactsOf(body)

@@ -142,7 +142,7 @@ def _reduction(members: Members, outputs: Collection[Value], reductions: Members
     column = _column(members, outputs, reductions)
     if isinstance(column, Form) or not _is_row(reductions[0]):
         return column
-    return _row(members, reductions[0])
+    return _row(members, outputs, reductions[0])
 
 
 def _is_row(facts: Facts) -> bool:
@@ -152,8 +152,10 @@ def _is_row(facts: Facts) -> bool:
     return facts.reduced == tuple(range(kept, len(facts.full))) and size_of(facts.full[kept:]) <= longest
 
 
-def _row(members: Members, reduction: Facts) -> Form | Refusal:
+def _row(members: Members, outputs: Collection[Value], reduction: Facts) -> Form | Refusal:
     kept, full = reduction.shape, reduction.full
+    if any(value.shape not in (kept, full) for value in outputs):
+        return SPACES
     after = dependents(members, {f.node for f in members if f.kind is Kind.REDUCTION})
     shapes = {f.node: f.shape for f in members}
     for facts in members:

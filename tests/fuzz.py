@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from native import (
@@ -92,7 +92,9 @@ def check_short_body(body: NativeBody, operands: Sequence[Array], rows: int) -> 
     inputs, outputs = body.graph.inputs, body.graph.outputs
     valid = [prefix(a, v.type, rows) for a, v in zip(operands, inputs, strict=True)]
     found = body.run([poison(a, v.type, rows) for a, v in zip(operands, inputs, strict=True)], rows)
-    assert_agree(at_batch(body.graph, rows), valid, [prefix(a, v.type, rows) for a, v in zip(found, outputs, strict=True)])
+    assert_agree(
+        at_batch(body.graph, rows), valid, [prefix(a, v.type, rows) for a, v in zip(found, outputs, strict=True)]
+    )
 
 
 # ---- programs
@@ -149,7 +151,9 @@ def assert_agree(graph: Graph, operands: Sequence[Array], found: Sequence[Array]
         except AssertionError as error:
             noise = noise or _noise(in_wide, operands, exact)
             if not distance(got, wide) <= 4 * noise[number]:
-                error.add_note(f"result {number} of {len(found)}; rounding the operands changes it by {noise[number]:.2g}")
+                error.add_note(
+                    f"result {number} of {len(found)}; rounding the operands changes it by {noise[number]:.2g}"
+                )
                 raise
 
 

@@ -66,7 +66,9 @@ class Inputs:
         if dtype is DType.BOOL:
             return np.asarray(rng.random(size) < 0.5)
         if dtype.is_float:
-            return np.asarray(rng.standard_normal(size) * self.spread.get(value.name, 1.0), np.float32).astype(dtype.numpy)
+            return np.asarray(rng.standard_normal(size) * self.spread.get(value.name, 1.0), np.float32).astype(
+                dtype.numpy
+            )
         low, high = self.between.get(value.name, (0, 100))
         return np.asarray(low + np.floor(rng.random(size) * (high - low)), np.int64).astype(dtype.numpy)
 
@@ -241,14 +243,18 @@ class _Maker:
             axes = self.some_axes(x)
             return (fn.sum, fn.prod, fn.max, fn.min)[self.whole(0, 3)](b, _nonempty(x), axes)
         if way == 4:
-            return (fn.argmax, fn.argmin)[self.whole(0, 1)](b, _nonempty(x), self.whole(0, x.type.rank - 1) if x.type.rank else 0)
+            return (fn.argmax, fn.argmin)[self.whole(0, 1)](
+                b, _nonempty(x), self.whole(0, x.type.rank - 1) if x.type.rank else 0
+            )
         same = [v for v in self.pool if v.dtype is x.dtype and _broadcasts(v, x)]
         y = same[self.whole(0, len(same) - 1)]
         return _INTEGER[self.whole(0, len(_INTEGER) - 1)](b, x, y)
 
     def view(self) -> Value:
         x = self.pick(lambda v: v.type.rank >= 1)
-        return (self.permuted, self.sliced, self.flipped, self.padded, self.joined, self.reshaped, self.spread)[self.whole(0, 6)](x)
+        return (self.permuted, self.sliced, self.flipped, self.padded, self.joined, self.reshaped, self.spread)[
+            self.whole(0, 6)
+        ](x)
 
     def permuted(self, x: Value) -> Value:
         return fn.transpose(self.b, x, [int(d) for d in self.rng.permutation(x.type.rank)])
@@ -343,7 +349,11 @@ class _Maker:
             axes = tuple(d for d in self.some_axes(x) if not isinstance(x.shape[d], Rows))[:2]
             if not axes:
                 raise ShapeError("only rows")
-            w = self.weight(*(int(x.shape[a]) for a in axes), int(self.rng.choice(DIMS[:13])), fan_in=math.prod(int(x.shape[a]) for a in axes))
+            w = self.weight(
+                *(int(x.shape[a]) for a in axes),
+                int(self.rng.choice(DIMS[:13])),
+                fan_in=math.prod(int(x.shape[a]) for a in axes),
+            )
             return self._dot(x, w, (axes, tuple(range(len(axes)))))
         inner = x.shape[-1]
         if isinstance(inner, Rows):
@@ -360,16 +370,28 @@ class _Maker:
         if products > MOST_PRODUCTS:
             raise ShapeError("too much work")
         value = fn.dot(self.b, x, y, inner, batch)
-        return fn.mul(self.b, value, 1 / math.sqrt(max(_counted_dims([x.shape[a] for a in inner[0]]), 1))) if x is y else value
+        return (
+            fn.mul(self.b, value, 1 / math.sqrt(max(_counted_dims([x.shape[a] for a in inner[0]]), 1)))
+            if x is y
+            else value
+        )
 
     def image(self) -> Value:
         """A value laid out as [N, spatial.., channels]."""
-        return self.pick(lambda v: v.dtype is self.float and 3 <= v.type.rank <= 5 and not any(isinstance(d, Rows) for d in v.shape[1:]))
+        return self.pick(
+            lambda v: (
+                v.dtype is self.float and 3 <= v.type.rank <= 5 and not any(isinstance(d, Rows) for d in v.shape[1:])
+            )
+        )
 
     def convolved(self) -> Value:
         x, b = self.image(), self.b
         spatial, channels = x.shape[1:-1], int(x.shape[-1])
-        groups = int(self.rng.choice([g for g in range(1, channels + 1) if channels % g == 0])) if self.chance(0.3) and channels else 1
+        groups = (
+            int(self.rng.choice([g for g in range(1, channels + 1) if channels % g == 0]))
+            if self.chance(0.3) and channels
+            else 1
+        )
         kernel = tuple(self.whole(1, min(4, max(int(d), 1))) for d in spatial)
         filters = groups * (self.whole(1, 3) if groups > 4 else int(self.rng.choice(DIMS[:11])))
         if _counted(x) * math.prod(kernel) * filters / groups > MOST_PRODUCTS:
@@ -416,7 +438,7 @@ class _Maker:
         sizes = self.a_float().shape
         if way == 0 and sizes:
             return fn.mul(b, fn.iota(b, sizes, self.whole(0, len(sizes) - 1), self.float), 0.01)
-        if way == 1:
+        if way == 1 and not any(isinstance(d, Rows) for d in sizes[1:]):  # else the bits depend on the batch
             key = self.input("key", (2,), DType.U32, Role.STATE)
             if self.recipe.trains:
                 b.update(key, fn.add(b, key, 1))
@@ -461,7 +483,17 @@ class _Maker:
         b.update(weight, fn.sub(b, weight, fn.mul(b, slope, 0.1)))
 
 
-_EXACT = shape.Transpose | shape.Slice | shape.Flip | shape.Pad | shape.Concat | shape.Reshape | shape.Broadcast | reduce.Max | reduce.Min
+_EXACT = (
+    shape.Transpose
+    | shape.Slice
+    | shape.Flip
+    | shape.Pad
+    | shape.Concat
+    | shape.Reshape
+    | shape.Broadcast
+    | reduce.Max
+    | reduce.Min
+)
 
 _UNARY: tuple[Callable[[Builder, Value], Value], ...] = (
     fn.neg, fn.abs, fn.relu, fn.tanh, fn.sigmoid, fn.softplus, fn.erf, fn.sin, fn.cos, fn.atan, fn.stop_gradient,
@@ -512,4 +544,6 @@ def _broadcasts(y: Value, x: Value) -> bool:
 
 
 def _differ_only(y: Value, x: Value, axis: int) -> bool:
-    return y.type.rank == x.type.rank and all(d == axis or a == b for d, (a, b) in enumerate(zip(x.shape, y.shape, strict=True)))
+    return y.type.rank == x.type.rank and all(
+        d == axis or a == b for d, (a, b) in enumerate(zip(x.shape, y.shape, strict=True))
+    )

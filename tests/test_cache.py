@@ -188,7 +188,12 @@ def given_link(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [given_link, lambda path: path.mkdir(0o755), lambda path: path.mkdir(0o770), lambda path: path.write_text("a file")],
+    [
+        given_link,
+        lambda path: path.mkdir(0o755),
+        lambda path: path.mkdir(0o770),
+        lambda path: path.write_text("a file"),
+    ],
     ids=["symlink", "readable", "group", "file"],
 )
 def test_a_folder_that_is_not_safe_is_not_used(

@@ -63,7 +63,7 @@ def relative(page: Path) -> str:
 def run_blocks(page: Path, codes: list[tuple[str, str]], folder: Path) -> list[str]:
     """What each block printed. The page's program runs in a folder of its own, without the user's GRAPHC_ variables."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("GRAPHC_")}
-    variables["PYTHONPATH"] = str(ROOT)
+    variables |= {"PYTHONPATH": str(ROOT), "GRAPHC_CACHE_DIR": str(folder / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", RUNNER], input=json.dumps(codes), cwd=folder, env=variables, text=True,
         capture_output=True, timeout=SECONDS, check=False,

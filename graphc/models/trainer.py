@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from graphc import config, losses, metrics, optimizers, tree
-from graphc.callbacks import CallbackList, ProgbarLogger
+from graphc.callbacks import CallbackList
 from graphc.layers.input_spec import check_inputs
 from graphc.models import data
 from graphc.models.compiled import CompileLoss, CompileMetrics
 from graphc.models.data import ArraySource, IterableSource, Signature, Source, present
+from graphc.models.loop import Feed, Report
 from graphc.options import compile_options
 from graphc.tensor import current_tracer
-
-# The progress line redraws at most this often.
-REDRAW_SECONDS = 0.05
 
 
 class Trainer:
@@ -79,8 +76,8 @@ class Trainer:
         if given or self._compile_metrics is None:
             self._compile_metrics = CompileMetrics(metrics, weighted_metrics, names) if given else None
         self._compile_loss = CompileLoss(loss, loss_weights, names) if loss is not None else None
-        self.loss_tracker = _mean("loss")
-        # the trackers are part of the trainer's own list of metrics, not of the layer's
+        # not by ordinary assignment: the layer would keep every tracker there ever was among its own metrics
+        object.__setattr__(self, "loss_tracker", _mean("loss"))
         self.run_eagerly = run_eagerly
         self.steps_per_execution = steps_per_execution
         self.jit_compile = jit_compile
@@ -273,7 +270,7 @@ class Trainer:
         self._prepare(source)
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
         step = self._train_step(source)
-        feed = _Feed(source, _limited(steps_per_epoch))
+        feed = Feed(source, _limited(steps_per_epoch))
         progress = self._progress(callbacks, verbose, epochs, feed.steps, add_history=True)
         self.stop_training = False
         progress.on_train_begin()
@@ -328,13 +325,13 @@ class Trainer:
 
     def _validate(self, source: Source, steps: int | None, progress: Any) -> dict[str, Any]:
         self.reset_metrics()
-        logs = self._evaluate(source, _Feed(source, _limited(steps)), progress)
+        logs = self._evaluate(source, Feed(source, _limited(steps)), progress)
         return {f"val_{name}": value for name, value in logs.items()}
 
-    def _run_epoch(self, step: Any, feed: _Feed, progress: Any, phase: str) -> dict[str, Any]:
+    def _run_epoch(self, step: Any, feed: Feed, progress: Any, phase: str) -> dict[str, Any]:
         """All batches of an epoch; returns the logs after the last."""
         begin = progress.listeners(f"on_{phase}_batch_begin")
-        report = _Report(progress, phase, self.get_metrics_result)
+        report = Report(progress, phase, self.get_metrics_result)
         run = step.run
         ran = False
         for index, (arrays, rows) in enumerate(feed.epoch()):
@@ -372,7 +369,7 @@ class Trainer:
             raise ValueError(f"Arguments not recognized: {kwargs}")
         source = data.source_of(x, y, sample_weight, batch_size, steps=steps)
         self._prepare(source)
-        feed = _Feed(source, _limited(steps))
+        feed = Feed(source, _limited(steps))
         progress = callbacks
         if not isinstance(callbacks, CallbackList):
             progress = self._progress(callbacks, verbose, 1, feed.steps)
@@ -380,7 +377,7 @@ class Trainer:
         logs = self._evaluate(source, feed, progress)
         return logs if return_dict else self._result_list()
 
-    def _evaluate(self, source: Source, feed: _Feed, progress: Any) -> dict[str, Any]:
+    def _evaluate(self, source: Source, feed: Feed, progress: Any) -> dict[str, Any]:
         step = self._checked(self._executable("evaluate", source.signature, _rows_of(source)), source)
         progress.on_test_begin()
         logs = self._run_epoch(step, feed, progress, "test")
@@ -402,7 +399,7 @@ class Trainer:
         self._prepare(source)
         inputs_only = _without_labels(source)
         step = self._checked(self._executable_for("infer", inputs_only, _rows_of(source)), source)
-        feed = _Feed(inputs_only, _limited(steps))
+        feed = Feed(inputs_only, _limited(steps))
         progress = self._progress(callbacks, verbose, 1, feed.steps)
         progress.on_predict_begin()
         begin, end = progress.listeners("on_predict_batch_begin"), progress.listeners("on_predict_batch_end")
@@ -454,68 +451,6 @@ class Trainer:
         self._prepare(source)
         step = self._executable_for("infer", source, source.size)
         return step.packed(step.run(source.flat, source.size))
-
-
-class _Feed:
-    """Epochs of a source, each of at most `limit` steps; with a limit, an epoch goes on where the last one stopped."""
-
-    def __init__(self, source: Source, limit: int | None) -> None:
-        self.source = source
-        self.limit = limit
-        self.steps = limit if limit is not None else source.num_batches
-        self._open: Iterator[Any] | None = None
-
-    def epoch(self) -> Iterator[tuple[list[Any], int]]:
-        if self.limit is None:
-            self.source.on_epoch_begin()
-            yield from self.source.epoch()
-            self.source.on_epoch_end()
-            return
-        for _ in range(self.limit):
-            batch = self._next()
-            if batch is None:
-                warnings.warn(
-                    "Your input ran out of data; interrupting training. Make sure that your dataset or generator can "
-                    "generate at least `steps_per_epoch * epochs` batches. You may need to use the `.repeat()` "
-                    "function when "
-                    "building your dataset.",
-                    stacklevel=3,
-                )
-                return
-            yield batch
-
-    def _next(self) -> Any:
-        """The next batch; arrays and data sets begin again when they end."""
-        for _ in range(2):
-            if self._open is None:
-                self._open = self.source.epoch()
-            batch = next(self._open, None)
-            if batch is not None:
-                return batch
-            self._open = None
-        return None
-
-
-class _Report:
-    """Tells callbacks about finished batches, computing logs only when somebody looks."""
-
-    def __init__(self, progress: Any, phase: str, logs: Callable[[], dict[str, Any]]) -> None:
-        self.hook = getattr(progress, f"on_{phase}_batch_end")
-        self.listeners = progress.listeners(f"on_{phase}_batch_end")
-        self.logs = logs
-        # the progress line alone needs no more than its redraws
-        self.is_lazy = all(isinstance(listener, ProgbarLogger) for listener in self.listeners)
-        self._due = 0.0
-
-    def batch_end(self, index: int) -> None:
-        if not self.listeners:
-            return
-        if self.is_lazy:
-            now = time.monotonic()
-            if now < self._due:
-                return
-            self._due = now + REDRAW_SECONDS
-        self.hook(index, self.logs())
 
 
 def _mean(name: str) -> Any:
@@ -570,11 +505,9 @@ def _legacy_epochs(epochs: int, kwargs: dict[str, Any]) -> int:
 def _without_labels(source: Source) -> Source:
     """The same inputs without labels and weights, for prediction from a generator of (x, y)."""
     if isinstance(source, IterableSource) and (source.y is not None or source.sample_weight is not None):
-        count = len(present(source.x))
         source.signature = Signature.of(source.x, None, None)
         inner = source._unpacked
         source._unpacked = lambda batch: (inner(batch)[0], None, None)  # type: ignore[method-assign]
-        assert count
     return source
 
 

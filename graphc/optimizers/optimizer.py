@@ -80,6 +80,7 @@ class Optimizer:
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
         self._excluded: set[int] = set()
+        self._excluded_names: list[str] = []
         with absolute_scope(self.name):
             self._iterations = Variable(0, dtype="int32", trainable=False, name="iteration")
             self._learning_rate = self._rate(learning_rate)
@@ -316,7 +317,7 @@ class Optimizer:
         if self.weight_decay is None:
             return
         for variable in variables:
-            if id(variable) not in self._excluded:
+            if id(variable) not in self._excluded and not any(name in variable.path for name in self._excluded_names):
                 variable.assign(variable - variable * (float(self.weight_decay) * ops.cast(rate, variable.dtype)))
 
     def exclude_from_weight_decay(

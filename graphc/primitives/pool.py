@@ -125,7 +125,7 @@ class MaxPool(Pooling):
 
     def eval(self, *arrays: Array) -> tuple[Array, ...]:
         view = sliding.gather_windows(arrays[0], self.windows(arrays[0].shape), -np.inf)
-        flat = view.reshape(*view.shape[: arrays[0].ndim], -1)
+        flat = view.reshape(*view.shape[: arrays[0].ndim], len(self.taps))
         position = np.argmax(flat, -1)
         y = np.take_along_axis(flat, position[..., None], -1)[..., 0]
         return y, position.astype(self.position_dtype.numpy)

@@ -224,10 +224,15 @@ class Executable:
         assert written is not None
         return written
 
-    def __repr__(self) -> str:
+    @property
+    def interface(self) -> str:
+        """Name, inputs and outputs with their types."""
         program = self.program
         ins, outs = (", ".join(map(_slot_text, slots)) for slots in (program.inputs, program.outputs))
-        return f"<executable {program.name}({ins}) -> {outs or 'nothing'}, {len(program.states)} states>"
+        return f"{program.name}({ins}) -> {outs or 'nothing'}"
+
+    def __repr__(self) -> str:
+        return f"<executable {self.interface}; weights and states: {len(self.state)}>"
 
 
 class _Port:

@@ -1,0 +1,1 @@
+"""The smallest program for every user-facing error, by family."""

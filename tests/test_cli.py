@@ -1,0 +1,286 @@
+"""`python -m graphc`: every command on good input, and on bad input one error and exit code 2."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fresh import ROOT
+from graphs import sgd
+from nets import F32, mlp
+
+from graphc.__main__ import main
+from graphc.compiler import apply_passes
+from graphc.ir.builder import Builder
+from graphc.ir.interpret import interpret
+from graphc.ir.op import REGISTRY
+from graphc.ir.parse import parse_graph, read_graph
+from graphc.ir.structure import structural_key
+from graphc.ir.text import print_graph, write_graph
+from graphc.ir.types import TensorType
+from graphc.primitives import functions as fn
+
+TEXT = """\
+graph @twice (n = 4) {
+  input %x : f32[n,3]
+  param %w : f32[3]
+  %0 = broadcast(%w) {shape=(n, 3), axes=(1,)} : f32[n,3]
+  %1 = add(%x, %0) : f32[n,3]
+  %2 = add(%x, %0) : f32[n,3]
+  %3 = mul(%1, %2) : f32[n,3]
+  return %3 as y
+}
+"""
+
+SCRIPT = """
+from graphc.ir.builder import Builder
+from graphc.ir.types import TensorType
+from graphc.primitives import functions as fn
+
+b = Builder("scripted")
+x = b.input("x", TensorType((6, 5)))
+graph = b.build((fn.softmax(b, x),))
+number = 5
+"""
+
+MODEL = """
+import graphc as keras
+
+model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation="relu")])
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHC_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("GRAPHC_THREADS", "2")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "twice.graph"
+    path.write_text(TEXT)
+    return path
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The error a command ends with."""
+    assert main([str(argument) for argument in arguments]) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith("error: ")
+    return errors.removeprefix("error: ").rstrip("\n")
+
+
+def prints(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What a command prints."""
+    assert main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr().out
+
+
+# opt
+
+
+def test_opt_runs_the_passes_of_the_compiler(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prints(capsys, "opt", file) == print_graph(apply_passes(parse_graph(TEXT, REGISTRY)))
+
+
+def test_opt_runs_the_passes_asked_for(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = TEXT.replace("  %2 = add(%x, %0) : f32[n,3]\n", "").replace("mul(%1, %2)", "mul(%1, %1)")
+    assert prints(capsys, "opt", file, "-p", "cse,dce") == expected
+    monkeypatch.setattr("sys.stdin", io.StringIO(TEXT))
+    assert prints(capsys, "opt", "-", "--passes", "cse") == expected
+    assert prints(capsys, "opt", file, "-p", "") == TEXT
+
+
+def test_opt_writes_a_file_with_its_constants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    b = Builder("table")
+    x = b.input("x", TensorType((50,)))
+    graph = b.build((fn.add(b, x, fn.constant(b, np.arange(50), F32)),))
+    write_graph(tmp_path / "in.graph", graph)
+    assert prints(capsys, "opt", tmp_path / "in.graph", "-p", "cse", "-o", tmp_path / "out.graph") == ""
+    assert structural_key(read_graph(tmp_path / "out.graph", REGISTRY)) == structural_key(graph)
+    assert main(["opt", str(tmp_path / "in.graph"), "-p", "cse"]) == 0
+    assert capsys.readouterr().err == "1 large constants are named, not printed; -o FILE writes them too\n"
+
+
+def test_bad_graphs_are_reported_by_line_and_column(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(TEXT.replace("mul", "mull"))
+    assert fails(capsys, "opt", file).splitlines() == [
+        f"{file}: line 7, column 8: no op is called mull; did you mean mul?",
+        "    %3 = mull(%1, %2) : f32[n,3]",
+        "         ^",
+    ]
+    file.write_bytes(b"\xff\xfe graph")
+    assert fails(capsys, "run", file).startswith(f"{file}: ")
+    assert (
+        fails(capsys, "show", file.parent / "none.graph") == f"{file.parent / 'none.graph'}: No such file or directory"
+    )
+    assert fails(capsys, "opt", file.parent).endswith(": Is a directory")
+
+
+def test_unknown_passes(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = fails(capsys, "opt", file, "-p", "cse,melt")
+    assert error.startswith("no pass is called 'melt'; the passes are ") and "fuse" in error
+
+
+# run
+
+
+def test_run_on_given_arrays(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x, w = np.arange(12, dtype=np.float32).reshape(4, 3), np.ones(3, np.float32)
+    np.savez(tmp_path / "in.npz", x=x, w=w)
+    out = prints(capsys, "run", file, "--inputs", tmp_path / "in.npz", "--save", tmp_path / "out.npz")
+    assert out == f"y : float32[4, 3] = \n{(x + 1) ** 2}\n"
+    with np.load(tmp_path / "out.npz") as saved:
+        np.testing.assert_array_equal(saved["y"], (x + 1) ** 2)
+    np.savez(tmp_path / "in.npz", x=x[:2], w=w)
+    assert "float32[2, 3]" in prints(capsys, "run", file, "--inputs", tmp_path / "in.npz")
+
+
+def test_run_on_random_arrays_with_updates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from graphc.compiler import random_inputs
+
+    graph = mlp(F32, 5)
+    graph = sgd(graph, graph.outputs[0])
+    write_graph(tmp_path / "mlp.graph", graph)
+    out = prints(capsys, "run", tmp_path / "mlp.graph", "--seed", 3, "--save", tmp_path / "out.npz")
+    assert "loss : float32[] = " in out and "updated hidden/kernel : float32[7, 6] = " in out
+    wanted = interpret(graph, dict(zip(graph.inputs, random_inputs(graph, 3), strict=True)))
+    names = [*graph.output_names, *(state.name for state, _ in graph.updates)]
+    with np.load(tmp_path / "out.npz") as saved:
+        for name, array in zip(names, wanted, strict=True):
+            np.testing.assert_allclose(saved[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_run_says_what_is_missing_or_does_not_fit(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = tmp_path / "in.npz"
+    x, w = np.zeros((4, 3), np.float32), np.zeros(3, np.float32)
+    ask = "give them by --inputs, or --seed for random ones"
+    assert fails(capsys, "run", file) == f"twice also wants x : f32[n,3]; w : f32[3]: {ask}"
+    np.savez(given, x=x)
+    assert fails(capsys, "run", file, "--inputs", given) == f"twice also wants w : f32[3]: {ask}"
+    np.savez(given, x=x, w=w, v=w)
+    assert fails(capsys, "run", file, "--inputs", given) == "twice has no input 'v'; its inputs are x, w"
+    np.savez(given, x=x.T, w=w)
+    assert fails(capsys, "run", file, "--inputs", given) == "input 'x': expected shape (3, 3), got (3, 4)"
+    np.savez(given, x=x, w=x)
+    assert fails(capsys, "run", file, "--inputs", given).startswith("state 'w': expected a writable")
+    np.savez(given, x=np.array([None]))
+    assert fails(capsys, "run", file, "--inputs", given).startswith(f"{given}: not an .npz of plain arrays")
+    given.write_text("not an archive")
+    assert fails(capsys, "run", file, "--inputs", given).startswith(f"{given}: not an .npz of plain arrays")
+
+
+# show
+
+
+def test_show_stages_kernels_and_memory(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overview = prints(capsys, "show", file)
+    assert "twice(x: f32[n,3]) -> y: f32[n,3]\n" in overview
+    assert "canonicalize" in overview and "computes" in overview and "arena " in overview
+    assert prints(capsys, "show", file, "--stage", "source") == TEXT
+    assert prints(capsys, "show", file, "--stage", "0") == TEXT
+    assert "  // output %" in prints(capsys, "show", file, "--stage", "planned")
+    assert prints(capsys, "show", file, "--memory").startswith("buffer  place")
+    kernel = next(line.split()[0] for line in overview.splitlines() if " for %" in line)
+    assert prints(capsys, "show", file, "--kernel", kernel).startswith(f"kernel @{kernel}(")
+    assert f"@{kernel}(" in prints(capsys, "show", file, "--kernel", kernel, "--as", "llvm")
+    assert f"{kernel}:" in prints(capsys, "show", file, "--kernel", kernel, "--as", "asm")
+    folder = Path(prints(capsys, "show", file, "--dump", file.parent / "dump").strip())
+    assert (folder / "index.txt").is_file()
+
+
+def test_show_what_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(capsys, "show", file, "--stage", "melted").startswith("no stage 'melted'; the stages are source, ")
+    assert fails(capsys, "show", file, "--kernel", "none").startswith("no kernel 'none'; the kernels are ")
+
+
+def test_show_things_of_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "net.py"
+    script.write_text(SCRIPT)
+    assert prints(capsys, "show", f"{script}:graph", "--stage", "source").startswith("graph @scripted {\n")
+    assert fails(capsys, "show", f"{script}:model") == f"{script} defines no 'model'"
+    assert fails(capsys, "show", f"{script}:number") == "compile: wanted a Model or a Graph, got int"
+    assert fails(capsys, "show", f"{tmp_path / 'none.py'}:model") == f"{tmp_path / 'none.py'}: no such file"
+
+
+def test_show_a_model_of_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "net.py"
+    script.write_text(MODEL)
+    assert "dot + add + relu" in prints(capsys, "show", f"{script}:model").replace("broadcast + ", "")
+
+
+# cache
+
+
+def test_cache(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GRAPHC_VERIFY", "1")
+    assert (
+        prints(capsys, "cache", "info")
+        == f"folder  {tmp_path / 'cache'}\nholds   0 entries, 0.0 MB of at most 537 MB\n"
+    )
+    prints(capsys, "run", file, "--seed", 1)
+    assert (
+        "holds   " in (info := prints(capsys, "cache", "info")) and "holds   0" not in info and "used    from " in info
+    )
+    assert prints(capsys, "cache", "clear").startswith("deleted ")
+    assert "holds   0 entries" in prints(capsys, "cache", "info")
+    (tmp_path / "cache").chmod(0o755)
+    assert "open to others" in fails(capsys, "cache", "info")
+
+
+# The program itself
+
+
+def python_m_graphc(*arguments: str, input: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "graphc", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80"},
+        timeout=60,
+        input=input,
+    )
+
+
+@pytest.mark.parametrize("command", [(), ("opt",), ("run",), ("show",), ("cache",)])
+def test_help(command: tuple[str, ...]) -> None:
+    done = python_m_graphc(*command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(" ".join(["usage: python -m graphc", *command]))
+    assert max(map(len, done.stdout.splitlines())) <= 110
+
+
+def test_errors_have_no_traceback(file: Path) -> None:
+    done = python_m_graphc("opt", "-", input="graph @g {\n  return %x\n}\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == "error: stdin: line 2, column 10: %x is not defined before this line"
+    assert python_m_graphc("melt").returncode == 2
+    assert python_m_graphc().returncode == 2
+
+
+def test_a_reader_that_has_seen_enough(file: Path) -> None:
+    """`... | head -1`: no error, however much is still to come."""
+    b = Builder("wide")
+    x = b.input("x", TensorType((3,)))
+    for _ in range(3000):
+        x = fn.add(b, fn.exp(b, x), x)
+    file.write_text(print_graph(b.build((x,))))
+    command = [sys.executable, "-m", "graphc", "opt", str(file), "-p", "dce"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "graph @wide {\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 0
