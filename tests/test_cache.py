@@ -395,7 +395,7 @@ def entries(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}"))
 
 
-@pytest.mark.parametrize("flips", [60, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("flips", [24, pytest.param(1000, marks=pytest.mark.long)])
 def test_damaged_entries_heal(tmp_path: Path, log: pytest.LogCaptureFixture, flips: int) -> None:
     """Flipped bits, cut ends and random bytes: a warning, the right numbers, and a good entry again."""
     folder = tmp_path / "cache"

@@ -434,10 +434,13 @@ def test_ctrl_c_in_a_long_step() -> None:
 ENGINES = """
     import gc, sys
     import numpy as np
-    from nets import F32, mlp
+    from nets import F32, dense
     from graphs import sgd
     from graphc.compiler import compile_graph
+    from graphc.ir.builder import Builder
+    from graphc.ir.types import Rows, TensorType
     from graphc.options import CompileOptions
+    from graphc.primitives import functions as fn
 
     def resident():
         with open("/proc/self/statm") as file:
@@ -448,9 +451,11 @@ ENGINES = """
             return sum(1 for _ in file)
 
     def cycle():
-        graph = mlp(F32, 5)
+        b = Builder("small")
+        x = b.input("x", TensorType((Rows(5), 7)))
+        graph = b.build((fn.mean(b, dense(b, x, "dense", 3)),))
         exe = compile_graph(sgd(graph, graph.outputs[0]), CompileOptions(threads=2, cache=False))
-        exe(np.ones((5, 7), np.float32), np.zeros(5, np.int32))
+        exe(np.ones((5, 7), np.float32))
 
     for _ in range(20):
         cycle()
