@@ -319,6 +319,12 @@ def test_images_round_trip(make: Callable[[], Graph]) -> None:
 # Executables
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _pool() -> None:
+    """The thread pool's code is an entry too, made once a process: here before, so that tests can count entries."""
+    compile_graph(mlp(F32, 5), CompileOptions(cache=False))
+
+
 def options(folder: Path, **changes: Any) -> CompileOptions:
     return CompileOptions(threads=2, cache_dir=folder, **changes)
 

@@ -180,7 +180,8 @@ class Trainer:
         """The native executable of one step.
 
         mode: "infer", "train" or "evaluate". like: an example (x,), (x, y) or (x, y, sample_weight) whose dtypes and
-        shapes without batch are compiled for; "infer" needs none when the model knows its inputs.
+        shapes without batch are compiled for. Without one the model's own inputs are taken, and for the other modes
+        the targets its loss asks for: int32 class numbers for a sparse loss, else an array like the output.
         """
         from graphc.models.executable import MODES
 
@@ -188,9 +189,7 @@ class Trainer:
             raise ValueError(f"mode must be one of {', '.join(MODES)}; received: {mode!r}")
         batch = data.checked_batch_size(batch_size) or data.DEFAULT_BATCH
         if like is None:
-            if mode != "infer":
-                raise ValueError(f"executable({mode!r}) needs an example of the data: like=(x, y)")
-            like = self._example_inputs()
+            like = self._example_inputs() if mode == "infer" else (*self._example_inputs(), self._example_targets())
         parts = like if isinstance(like, tuple) else (like,)
         return self._executable(mode, Signature.of(*(*parts, None, None)[:3]), batch, threads)
 
@@ -199,6 +198,17 @@ class Trainer:
         if inputs is None:
             raise ValueError(f"Model {self.name} has no known input shape yet: build it or pass like=(x,)")
         return (tree.map_structure(lambda t: np.zeros((1, *t.shape[1:]), t.dtype), inputs),)
+
+    def _example_targets(self) -> Any:
+        """Targets of one row, from the loss and the outputs. ValueError where the loss does not tell them."""
+        self._assert_compiled()
+        if not isinstance(self.loss, str | losses.Loss) or tree.is_nested(self.output):  # type: ignore[attr-defined]
+            raise ValueError(f"The targets of {self.name} do not follow from its loss: pass an example, like=(x, y)")
+        output = self.output  # type: ignore[attr-defined]
+        name = self.loss if isinstance(self.loss, str) else type(self.loss).__name__
+        if "sparse" in name.lower():
+            return np.zeros((1, *output.shape[1:-1]), np.int32)
+        return np.zeros((1, *output.shape[1:]), output.dtype)
 
     def _executable(self, mode: str, signature: Signature, batch: int, threads: int | None = None) -> Any:
         """The executable for exactly this batch, compiled if there is none."""
