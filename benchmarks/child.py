@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from benchmarks.systems import System, environment
-from benchmarks.workloads import Workload
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CLOSE_SECONDS = 20
@@ -22,23 +22,30 @@ class WorkerFailed(Exception):
     """A worker answered with an error, or died; the text says what it said."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where workers run: on how many cores, with which folder for compiled code, with which folder for their logs."""
+
+    threads: int
+    caches: Path
+    folder: Path
+
+
 class Child:
     """A worker process, blocked on its stdin except while it answers. To be used in a `with` statement.
 
-    folder: takes the worker's log. Raises `mkl.Unavailable` if the system cannot be set up on this machine.
+    place: what all workers of a race share. module: the one that serves; arguments: its own ones. Raises `mkl.Unavailable` if the system cannot be set up on this machine.
     """
 
-    def __init__(
-        self, system: System, workload: Workload, materials: Path, threads: int, caches: Path, folder: Path
-    ) -> None:
+    def __init__(self, system: System, place: Place, module: str, *arguments: str) -> None:
         self.system = system
-        self._log = folder / f"{system.name}.log"
-        command = [sys.executable, "-m", "benchmarks.worker", system.name, workload.name, str(materials), str(threads)]
+        self._log = place.folder / f"{system.name}.log"
+        command = [sys.executable, "-m", module, system.name, str(place.threads), *arguments]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=_ROOT,
-                env={**os.environ, **environment(system, threads, caches)},
+                env={**os.environ, **environment(system, place.threads, place.caches)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -15,10 +15,10 @@ import numpy as np
 
 from benchmarks import materials
 from benchmarks.agreement import require_agreement, require_epoch_agreement
-from benchmarks.child import Child, WorkerFailed
+from benchmarks.child import Child, Place, WorkerFailed
 from benchmarks.machine import machine
 from benchmarks.mkl import Unavailable
-from benchmarks.roof import sgemm_gflops
+from benchmarks.roof import Roof, measure_roof
 from benchmarks.systems import OURS, UNLOCKED, System
 from benchmarks.workloads import Workload
 
@@ -42,6 +42,15 @@ class Plan:
     rounds: int = ROUNDS
     seconds: float = TURN_SECONDS
     caches: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn is: `warm` untimed steps and `samples` timed ones; and how many rounds there are."""
+
+    samples: int
+    warm: int
+    rounds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +84,11 @@ def race(workload: Workload, systems: Sequence[System], plan: Plan) -> dict[str,
         folder = Path(name)
         path = folder / "materials.npz"
         materials.save(path, materials.make(workload))
-        caches = plan.caches or folder / "caches"
-        roof = sgemm_gflops(plan.threads)
+        place = Place(plan.threads, plan.caches or folder / "caches", folder)
+        roof = measure_roof(plan.threads)
 
         def enter(system: System) -> Child:
-            return stack.enter_context(Child(system, workload, path, plan.threads, caches, folder))
+            return stack.enter_context(Child(system, place, "benchmarks.worker", workload.name, str(path)))
 
         children, starts, checked = _started(enter, systems)
         if not children:
@@ -87,7 +96,7 @@ def race(workload: Workload, systems: Sequence[System], plan: Plan) -> dict[str,
         require_agreement(workload.kind, checked)
         if workload.kind == "fit":
             require_epoch_agreement({name: start["loss"] for name, start in starts.items()})
-        samples = _take_turns(workload, children, starts, plan)
+        samples = take_turns(children, {name: _turn(workload, s["sample_s"], plan) for name, s in starts.items()}, plan)
     rows = {
         name: Row(start["first_step_s"], start["rss_mb"], start["version"], samples[name])
         for name, start in starts.items()
@@ -95,7 +104,7 @@ def race(workload: Workload, systems: Sequence[System], plan: Plan) -> dict[str,
     return entry(workload, plan.threads, rows, roof)
 
 
-def entry(workload: Workload, threads: int, rows: Mapping[str, Row], roof_gflops: float) -> dict[str, Any]:
+def entry(workload: Workload, threads: int, rows: Mapping[str, Row], roof: Roof) -> dict[str, Any]:
     """The measurement of one workload as it stands in the JSON file.
 
     ratio: the best peer's median divided by ours, None if either is missing. context: what a report needs beside.
@@ -114,7 +123,8 @@ def entry(workload: Workload, threads: int, rows: Mapping[str, Row], roof_gflops
             "date": time.strftime("%Y-%m-%d"),
             "machine": machine(),
             "mflop": workload.mflop,
-            "roof_gflops": roof_gflops,
+            "roof": roof.arithmetic,
+            "roof_gflops": roof.gflops,
             "versions": {name: row.version for name, row in rows.items()},
         },
     }
@@ -140,23 +150,24 @@ def _started(
     return children, starts, checked
 
 
-def _take_turns(
-    workload: Workload, children: Sequence[Child], starts: Mapping[str, Mapping[str, Any]], plan: Plan
-) -> dict[str, list[float]]:
+def take_turns(children: Sequence[Child], turns: Mapping[str, Turn], plan: Plan) -> dict[str, list[float]]:
+    """Milliseconds a step of every system, in all of its turns."""
     samples: dict[str, list[float]] = {child.system.name: [] for child in children}
-    rounds = min(plan.rounds, MAX_FIT_ROUNDS) if workload.kind == "fit" else plan.rounds
-    for turn in range(rounds):
-        _log.info("round %d of %d", turn + 1, rounds)
+    for number in range(max(turn.rounds for turn in turns.values())):
+        _log.info("round %d", number + 1)
         for child in children:
-            count, warm = _turn(workload, starts[child.system.name]["sample_s"], plan.seconds)
+            turn = turns[child.system.name]
             time.sleep(SETTLE_SECONDS)
-            samples[child.system.name] += child.ask("time", samples=count, warm=warm, seconds=PATIENCE * plan.seconds)
+            arguments = {"samples": turn.samples, "warm": turn.warm, "seconds": PATIENCE * plan.seconds}
+            samples[child.system.name] += child.ask("time", **arguments)
     return samples
 
 
-def _turn(workload: Workload, sample_s: float, seconds: float) -> tuple[int, int]:
-    """How many samples a turn takes, and how many steps before them are not timed."""
-    if workload.kind == "fit":
-        return 1, 0
-    count = int(np.clip(seconds / sample_s, MIN_SAMPLES, MAX_SAMPLES))
-    return count, max(1, count // 10)
+def _turn(workload: Workload, sample_s: float, plan: Plan) -> Turn:
+    return Turn(1, 0, min(plan.rounds, MAX_FIT_ROUNDS)) if workload.kind == "fit" else turn_of(sample_s, plan)
+
+
+def turn_of(sample_s: float, plan: Plan) -> Turn:
+    """As many samples as the planned length of a turn holds, within bounds."""
+    count = int(np.clip(plan.seconds / sample_s, MIN_SAMPLES, MAX_SAMPLES))
+    return Turn(count, max(1, count // 10), plan.rounds)

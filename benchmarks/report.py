@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plot import svg
-from benchmarks.roof import ROOF
 from benchmarks.systems import OURS, SYSTEMS, UNLOCKED
 from benchmarks.table import gflops
 from benchmarks.workloads import WORKLOADS
@@ -57,11 +56,12 @@ def _conditions(entries: Sequence[Entry]) -> str:
     versions = sorted({version for entry in entries for version in entry["context"]["versions"].values()})
     dates = sorted({entry["context"]["date"] for entry in entries})
     roofs = [entry["context"]["roof_gflops"] for entry in entries]
+    names = sorted({entry["context"]["roof"] for entry in entries})
     return "\n".join(
         [
             f"Measured {_range(dates)} on {'; '.join(machines)}.",
             f"Versions: {', '.join(versions)}.",
-            f"{ROOF} in the same runs: {min(roofs):.0f} to {max(roofs):.0f} GFLOP/s.",
+            f"Roof ({', '.join(names)}) in the same runs: {min(roofs):.0f} to {max(roofs):.0f} GFLOP/s.",
             "Times are medians in milliseconds of one training step, epoch (`fit`) or forward pass, all systems taking",
             "turns in one run; ± is the interquartile range relative to the median. The ratio is the best peer's time",
             f"divided by graphc's; {UNLOCKED} is not a stock configuration and does not count as a peer.",

@@ -1,45 +1,212 @@
-"""The machine's arithmetic roof, or what stands in for it: numpy's float32 matrix product.
+"""What the machine can do at most, measured: multiply-adds in registers, and copying memory.
 
-It is not the peak of the fused multiply-add units (numpy's OpenBLAS may not use the widest vectors), so a good kernel
-can stand above 100 %. Run as `python -m benchmarks.roof`, it prints GFLOP/s with the threads of OPENBLAS_NUM_THREADS.
+Both are loops of LLVM text compiled for the host, one thread per core asked for. Where the host has no fused
+multiply-add, numpy's float32 matrix product stands in for the arithmetic roof, and `Roof.arithmetic` says so; a good
+kernel can stand above 100 % of that. Run as `python -m benchmarks.roof THREADS`, it prints the Roof as JSON.
 """
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-ROOF = "numpy sgemm"
-_SIZE = 2048
-_REPEATS = 8
+from codegen.jit import Library, compile_object
+from codegen.target import Target, host_target
+
+FMA_ROOF = "register FMA loop"
+STAND_IN = "numpy sgemm (no FMA here)"
+COPY_ROOF = "copy of memory"
+
+_WINDOWS = 12
+_FMA_PASSES = 2_000_000  # some milliseconds: threads do not start at the same microsecond
+_COPY_BYTES = 128 * 2**20  # in each direction, all threads together: beyond the last cache
+_COPY_UNROLL = 4
+_SGEMM_SIZE = 2048
+_PAGE = 4096
 
 
-def sgemm_gflops(threads: int) -> float:
-    """Best of several products of 2048 x 2048 matrices, measured in a process of its own."""
-    variables = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "benchmarks.roof"]
+@dataclass(frozen=True, slots=True)
+class Roof:
+    """gflops: float32 GFLOP/s, measured as `arithmetic` says. copy_gb_s: bytes read plus bytes written, in 10^9 a
+    second, by the better of ordinary and non-temporal stores.
+    """
+
+    gflops: float
+    copy_gb_s: float
+    arithmetic: str = FMA_ROOF
+
+
+def measure_roof(threads: int) -> Roof:
+    """The best of several short windows, in a process of its own on `threads` cores."""
+    count = str(threads)
+    variables = {**os.environ, "OPENBLAS_NUM_THREADS": count, "OMP_NUM_THREADS": count}
     root = Path(__file__).resolve().parent.parent
-    return float(subprocess.run(command, env=variables, cwd=root, check=True, capture_output=True, text=True).stdout)
+    command = [sys.executable, "-m", "benchmarks.roof", count]
+    printed = subprocess.run(command, env=variables, cwd=root, check=True, capture_output=True, text=True).stdout
+    return Roof(**json.loads(printed))
 
 
-def _measure() -> float:
+def _measure(threads: int) -> Roof:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    target = host_target()
+    copy = _copy_gb_s(target, threads)
+    if target.fma:
+        return Roof(_fma_gflops(target, threads), copy)
+    return Roof(_sgemm_gflops(), copy, STAND_IN)
+
+
+def _fma_gflops(target: Target, threads: int) -> float:
+    chains = _chains(target)
+    flop = 2 * target.lanes(4) * chains * _FMA_PASSES
+    with _function(fma_ir(target), "fma_loop", target, (ctypes.c_int64, ctypes.c_float, ctypes.c_void_p)) as loop:
+        outputs = [np.empty(chains * target.lanes(4), np.float32) for _ in range(threads)]
+        calls = [lambda out=out: loop(_FMA_PASSES, 0.5, out.ctypes.data) for out in outputs]
+        return threads * flop / _best_seconds(calls) / 1e9
+
+
+def _copy_gb_s(target: Target, threads: int) -> float:
+    return max(_copy_rate(target, threads, non_temporal) for non_temporal in (False, True))
+
+
+def _copy_rate(target: Target, threads: int, non_temporal: bool) -> float:
+    step = target.vector_bytes * _COPY_UNROLL
+    share = _COPY_BYTES // threads // _PAGE * _PAGE
+    source, sink = (_pages(share * threads) for _ in range(2))
+    signature = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    with _function(copy_ir(target, non_temporal), "copy_loop", target, signature) as loop:
+        starts = [(source + i * share, sink + i * share) for i in range(threads)]
+        calls = [lambda a=a, b=b: loop(a, b, share // step) for a, b in starts]
+        return 2 * share * threads / _best_seconds(calls) / 1e9
+
+
+def _sgemm_gflops() -> float:
     rng = np.random.default_rng(0)
-    a, b = (rng.random((_SIZE, _SIZE), np.float32) for _ in range(2))
+    a, b = (rng.random((_SGEMM_SIZE, _SGEMM_SIZE), np.float32) for _ in range(2))
     out = np.empty_like(a)
-    best = min(_seconds(a, b, out) for _ in range(_REPEATS))
-    return 2 * _SIZE**3 / best / 1e9
+    return 2 * _SGEMM_SIZE**3 / _best_seconds([lambda: np.matmul(a, b, out=out)]) / 1e9
 
 
-def _seconds(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> float:
-    begin = time.perf_counter()
-    np.matmul(a, b, out=out)
-    return time.perf_counter() - begin
+def _best_seconds(calls: Sequence[Callable[[], object]]) -> float:
+    """The shortest time in which all calls, each on a thread of its own, were done; the first window warms up."""
+    barrier = threading.Barrier(len(calls))
+    spans = np.zeros((len(calls), _WINDOWS + 1, 2))
+
+    def work(number: int) -> None:
+        for window in range(_WINDOWS + 1):
+            barrier.wait()
+            begin = time.perf_counter()
+            calls[number]()
+            spans[number, window] = begin, time.perf_counter()
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(len(calls))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return float((spans[:, 1:, 1].max(axis=0) - spans[:, 1:, 0].min(axis=0)).min())
+
+
+@contextmanager
+def _function(
+    text: str, name: str, target: Target, arguments: Sequence[type[ctypes._SimpleCData[Any]]]
+) -> Iterator[Callable[..., None]]:
+    """The compiled function; calling it releases the interpreter's lock."""
+    with Library([compile_object(text, target)], target) as library:
+        yield ctypes.CFUNCTYPE(None, *arguments)(library.address(name))
+
+
+_buffers: list[np.ndarray[Any, Any]] = []
+
+
+def _pages(size: int) -> int:
+    """The address of `size` bytes from a page boundary on, all touched; they live as long as the process."""
+    buffer = np.ones(size + _PAGE, np.uint8)
+    _buffers.append(buffer)
+    return -(-int(buffer.ctypes.data) // _PAGE) * _PAGE
+
+
+def _chains(target: Target) -> int:
+    """Independent accumulators: enough to cover the latency, few enough to stay in registers."""
+    return 24 if target.registers >= 32 else 12
+
+
+def fma_ir(target: Target) -> str:
+    """`fma_loop(passes, factor, out)`: acc = acc * factor + 1 on every chain, `passes` times; all stored to `out`."""
+    lanes, chains = target.lanes(4), range(_chains(target))
+    vector, fma = f"<{lanes} x float>", f"@llvm.fma.v{lanes}f32"
+    operands = f"{vector} %factor, {vector} {_splat(lanes, 1)}"
+    return f"""
+declare {vector} {fma}({vector}, {vector}, {vector})
+define void @fma_loop(i64 %passes, float %f, ptr %out) {{
+entry:
+  %f0 = insertelement {vector} poison, float %f, i32 0
+  %factor = shufflevector {vector} %f0, {vector} poison, <{lanes} x i32> zeroinitializer
+  br label %loop
+loop:
+  %n = phi i64 [ %passes, %entry ], [ %left, %loop ]
+{_lines(f"  %a{i} = phi {vector} [ {_splat(lanes, i)}, %entry ], [ %b{i}, %loop ]" for i in chains)}
+{_lines(f"  %b{i} = call {vector} {fma}({vector} %a{i}, {operands})" for i in chains)}
+  %left = sub i64 %n, 1
+  %done = icmp eq i64 %left, 0
+  br i1 %done, label %end, label %loop
+end:
+{_lines(f"  %p{i} = getelementptr {vector}, ptr %out, i64 {i}" for i in chains)}
+{_lines(f"  store {vector} %b{i}, ptr %p{i}, align 4" for i in chains)}
+  ret void
+}}
+"""
+
+
+def copy_ir(target: Target, non_temporal: bool) -> str:
+    """`copy_loop(source, sink, steps)`: `_COPY_UNROLL` vectors a step, both pointers aligned to a vector."""
+    width = target.vector_bytes
+    vector = f"<{target.lanes(4)} x float>"
+    mark = ", !nontemporal !0" if non_temporal else ""
+    parts = range(_COPY_UNROLL)
+    return f"""
+define void @copy_loop(ptr %source, ptr %sink, i64 %steps) {{
+entry:
+  br label %loop
+loop:
+  %n = phi i64 [ %steps, %entry ], [ %left, %loop ]
+  %s = phi ptr [ %source, %entry ], [ %s.next, %loop ]
+  %t = phi ptr [ %sink, %entry ], [ %t.next, %loop ]
+{_lines(f"  %s{i} = getelementptr i8, ptr %s, i64 {i * width}" for i in parts)}
+{_lines(f"  %t{i} = getelementptr i8, ptr %t, i64 {i * width}" for i in parts)}
+{_lines(f"  %v{i} = load {vector}, ptr %s{i}, align {width}" for i in parts)}
+{_lines(f"  store {vector} %v{i}, ptr %t{i}, align {width}{mark}" for i in parts)}
+  %s.next = getelementptr i8, ptr %s, i64 {width * _COPY_UNROLL}
+  %t.next = getelementptr i8, ptr %t, i64 {width * _COPY_UNROLL}
+  %left = sub i64 %n, 1
+  %done = icmp eq i64 %left, 0
+  br i1 %done, label %end, label %loop
+end:
+  ret void
+}}
+!0 = !{{i32 1}}
+"""
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "\n".join(lines)
+
+
+def _splat(lanes: int, value: int) -> str:
+    return f"<{', '.join([f'float {value}.0'] * lanes)}>"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{_measure()}\n")
+    sys.stdout.write(json.dumps(asdict(_measure(int(sys.argv[1])))) + "\n")

@@ -7,7 +7,6 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from benchmarks.roof import ROOF
 from benchmarks.systems import OURS, UNLOCKED
 from benchmarks.workloads import WORKLOADS
 
@@ -41,7 +40,7 @@ def _title(entry: dict[str, Any]) -> str:
 
 
 def _caption(entry: dict[str, Any]) -> str:
-    text = f"roof: {ROOF}, {entry['context']['roof_gflops']:.0f} GFLOP/s in this run"
+    text = f"roof: {entry['context']['roof']}, {entry['context']['roof_gflops']:.0f} GFLOP/s in this run"
     return f"{text}; * not a stock configuration" if UNLOCKED in entry["results"] else text
 
 

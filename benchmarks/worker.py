@@ -1,6 +1,6 @@
 """A worker process: it runs one system on one workload, does what the parent asks, and sleeps in between.
 
-Started as `python -m benchmarks.worker SYSTEM WORKLOAD MATERIALS THREADS`. Requests are JSON, one a line on stdin, such
+Started as `python -m benchmarks.worker SYSTEM THREADS WORKLOAD MATERIALS`. Requests are JSON, one a line on stdin, such
 as `{"do": "time", "samples": 20, "warm": 2, "seconds": 1}`; answers, one a line on stdout, are `{"ok": ...}` or
 `{"error": text}`.
 """
@@ -37,11 +37,11 @@ CHECK_STEPS = 3
 class Worker:
     """One system at one workload. `start` comes first; then `check` and `time` in any order."""
 
-    def __init__(self, system: str, workload: str, path: Path, threads: int) -> None:
+    def __init__(self, system: str, threads: int, workload: str, path: str) -> None:
         self._system = SYSTEMS[system]
-        self._workload = WORKLOADS[workload]
-        self._path = path
         self._threads = threads
+        self._workload = WORKLOADS[workload]
+        self._path = Path(path)
         self._runner: Runner
         self._job: Job
 
@@ -83,15 +83,20 @@ class Worker:
 
         seconds: an early end, for when the system is much slower than it was when `samples` was chosen.
         """
-        run = self._job.timed or self._job.step
-        for _ in range(warm):
-            run()
-        gc.collect()
-        gc.disable()
-        try:
-            return [taken * 1e3 / self._job.timed_steps for taken in _seconds_each(run, samples, seconds)]
-        finally:
-            gc.enable()
+        taken = timed(self._job.timed or self._job.step, samples, warm, seconds)
+        return [milliseconds / self._job.timed_steps for milliseconds in taken]
+
+
+def timed(run: Callable[[], Any], samples: int, warm: int, seconds: float) -> list[float]:
+    """Milliseconds of each of `samples` calls after `warm` untimed ones, or of the calls of the first `seconds`."""
+    for _ in range(warm):
+        run()
+    gc.collect()
+    gc.disable()
+    try:
+        return [taken * 1e3 for taken in _seconds_each(run, samples, seconds)]
+    finally:
+        gc.enable()
 
 
 def _seconds_each(run: Callable[[], Any], samples: int, limit: float) -> Iterator[float]:
@@ -131,7 +136,7 @@ def _private_stdout() -> TextIO:
     return private
 
 
-def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(worker: object, request: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"ok": getattr(worker, request.pop("do"))(**request)}
     except Exception as error:
@@ -139,15 +144,15 @@ def _answer(worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def main() -> None:
-    """Serve requests until stdin closes."""
+def serve(make: Callable[..., object]) -> None:
+    """Have a worker, made of system, threads and the other arguments, answer requests until stdin closes."""
     answers = _private_stdout()
-    system, workload, path, threads = sys.argv[1:]
+    system, threads, *others = sys.argv[1:]
     _use_cores(int(threads))
-    worker = Worker(system, workload, Path(path), int(threads))
+    worker = make(system, int(threads), *others)
     for line in sys.stdin:
         print(json.dumps(_answer(worker, json.loads(line))), file=answers, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker)

@@ -109,24 +109,30 @@ class Puller:
     def _read(self, node: Node, load: Load, axes: Mapping[str, Index], guarded: bool) -> Expr:
         value = node.inputs[load.operand]
         index = tuple(index_at(i, axes) if isinstance(i, Affine) else i for i in load.index)
+        is_memory = value in self.body.operand_of and value not in self.available
+        if not is_memory:  # the memory behind the value may be larger: the value's own bounds are kept here
+            own = zip(load.index, index, concrete(value.shape), strict=True)
+            index = tuple(at if isinstance(i, Affine) else _clamped(at, dim) for i, at, dim in own)
         if not load.guarded:
             return self.pull(value, index, guarded)
-        if value in self.body.operand_of and value not in self.available:
+        if is_memory and all(isinstance(index[d], Affine) for d in load.guarded):
             return Load(self.body.operand_of[value], index, value.dtype, load.guarded, load.fill)
         inside = self.pull(value, index, True)
         return self._guarded(inside, index, load, concrete(value.shape))
 
     def _guarded(self, inside: Expr, index: tuple[Index, ...], load: Load, shape: tuple[int, ...]) -> Expr:
         """The value where the index lies in the shape, the load's fill elsewhere."""
-        result = inside
+        result, fill = inside, Const(load.fill, inside.dtype)
         for d in load.guarded:
             at = index[d]
-            if isinstance(at, Affine) and at.terms:
-                position = Position(at, DType.I64)
-                low = Apply("ge", (position, Const(0, DType.I64)), DType.BOOL)
-                high = Apply("lt", (position, Const(shape[d], DType.I64)), DType.BOOL)
-                both = Apply("logical_and", (low, high), DType.BOOL)
-                result = Apply("select", (both, result, Const(load.fill, inside.dtype)), inside.dtype)
+            if isinstance(at, Affine) and not at.terms:
+                result = result if 0 <= at.constant < shape[d] else fill
+                continue
+            position = Position(at, DType.I64) if isinstance(at, Affine) else cast(at, DType.I64)
+            low = Apply("ge", (position, Const(0, DType.I64)), DType.BOOL)
+            high = Apply("lt", (position, Const(shape[d], DType.I64)), DType.BOOL)
+            both = Apply("logical_and", (low, high), DType.BOOL)
+            result = Apply("select", (both, result, fill), inside.dtype)
         return result
 
     def _name(self, value: Value, expr: Expr) -> Expr:
@@ -135,6 +141,13 @@ class Puller:
         reg = Reg(self.body.fresh(value.name), value.dtype)
         self.lets.append(Let(reg, expr))
         return reg
+
+
+def _clamped(index: Index, dim: int) -> Expr:
+    """An indirect index brought into a dimension."""
+    assert not isinstance(index, Affine)
+    low = Apply("max", (cast(index, DType.I64), Const(0, DType.I64)), DType.I64)
+    return Apply("min", (low, Const(max(dim - 1, 0), DType.I64)), DType.I64)
 
 
 def index_at(index: Affine, axes: Mapping[str, Index]) -> Index:

@@ -16,6 +16,7 @@ SEED = 20240229
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files from what the code gives now")
+    parser.addoption("--fuzz", type=int, help="number of random graphs (default: a short run)")
 
 
 @pytest.fixture

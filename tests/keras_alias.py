@@ -1,6 +1,6 @@
 """Keras scripts run on graphc: an import hook that resolves `keras` and its submodules to graphc's.
 
-`python tests/keras_alias.py SCRIPT [ARGUMENT ...]` runs a script under it; scripts themselves say `import keras`.
+`python tests/keras_alias.py SCRIPT [ARGUMENT ...]` runs a script under it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ def install() -> None:
         sys.meta_path.insert(0, AliasFinder())
 
 
-if __name__ == "__main__":
+def run(script: str) -> None:
+    """Run a file as a program in this process."""
     install()
+    runpy.run_path(script, run_name="__main__")
+
+
+if __name__ == "__main__":
     sys.argv = sys.argv[1:]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    run(sys.argv[0])

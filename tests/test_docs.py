@@ -141,6 +141,11 @@ def test_the_table_of_variables_is_the_one_in_options(update_golden: bool) -> No
     assert found is not None and found[0] == table
 
 
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_variables_that_are_named_exist(page: Path) -> None:
+    assert set(re.findall(r"GRAPHC_[A-Z_]+", page.read_text("utf-8"))) <= {v.name for v in VARIABLES}
+
+
 # ---- examples
 
 MNIST = Path(os.environ.get("GRAPHC_DATA", "")) / "mnist.npz"

@@ -15,7 +15,7 @@ import pytest
 from native import assert_exact_enough, in_f64, largest, poison, prefix, run_op, shrink
 
 import graphc.primitives  # noqa: F401  (fills the registry)
-from codegen.target import host_target
+from codegen.target import named_target
 from graphc.ir import nest as nests
 from graphc.ir.builder import Builder
 from graphc.ir.interpret import interpret
@@ -182,12 +182,14 @@ def interpret_nests(op: Op, types: Types, arrays: Sequence[Array], rows: int) ->
 Backend = Callable[[Op, Types, Sequence[Array], int], Sequence[Array]]
 
 
-def native(op: Op, types: Types, arrays: Sequence[Array], rows: int) -> list[Array]:
-    """The host's code, on guarded memory."""
-    return run_op(op, types, arrays, rows, host_target())
+def native(name: str) -> Backend:
+    """The code of a target, on guarded memory."""
+    target = named_target(name)
+    return lambda op, types, arrays, rows: run_op(op, types, arrays, rows, target)
 
 
-BACKENDS: list[Backend] = [interpret_nests, native]
+TARGETS = [name for name in ("host", "x86-64-v3", "x86-64-v2") if named_target(name).is_host_runnable]
+BACKENDS = [pytest.param(interpret_nests, id="nests"), *(pytest.param(native(name), id=name) for name in TARGETS)]
 
 
 def has_nest(op: Op) -> bool:
