@@ -62,6 +62,8 @@ class _Lowering:
             self._map(self.graph.outputs)
         elif len(anchors) == 1 and self._needs_passes(anchors[0]):
             self._passes(anchors[0])
+        elif self._is_pooled(anchors):
+            self._tile(self._packed(self._pooled_part(*anchors)))
         elif self._is_row_group(anchors):
             self._row_group(anchors)
         else:
@@ -155,13 +157,64 @@ class _Lowering:
     def _schedule(self, part: Part) -> None:
         """Register tile or rows; packs an operand or splits the reduction where that pays."""
         part = drop_safe_guards(part, self.body.buffers)
-        packed = pack(part, self.body.buffers, self.target, self._workspace) if part.reductions else None
-        if packed:
-            self._tile(packed.copy)
-            return self._split_or_tile(packed.part)
-        if not part.reductions or self._suits_tile(part):
-            return self._split_or_tile(part)
+        packed = self._packed(part)
+        if packed is not part or not part.reductions or self._suits_tile(part):
+            return self._split_or_tile(packed)
         self._single_row_stage(part)
+
+    def _packed(self, part: Part) -> Part:
+        """The part reading a packed copy of an operand where that pays; the copy is made first."""
+        packed = pack(part, self.body.buffers, self.target, self._workspace) if part.reductions else None
+        if packed is None:
+            return part
+        self._tile(packed.copy)
+        return packed.part
+
+    # A window over the results of a contraction
+
+    def _is_pooled(self, anchors: Sequence[Node]) -> bool:
+        return len(anchors) == 2 and anchors[0].types[0].shape != anchors[1].types[0].shape
+
+    def _pooled_part(self, contraction: Node, window: Node) -> Part:
+        """The contraction for every tap of the window, which combines them in registers."""
+        nests = self.body.nests[window]
+        (inner,) = self.body.nests[contraction]
+        (value,) = contraction.outputs
+        reg = Reg(self.body.fresh(f"{value.name}.acc"), value.dtype)
+        asked: set[tuple[Index, ...]] = set()
+
+        def accumulator(index: tuple[Index, ...]) -> Expr:
+            asked.add(index)
+            return reg
+
+        puller = Puller.at_place(self.body, {value: accumulator})
+        windows, available = [], dict(self.available)
+        for nest in nests:
+            expr = puller.inline(window, nest.body, {a.name: Affine.of(a) for a in (*nest.axes, *nest.reduce)})
+            result = window.outputs[nest.output]
+            found = Reg(self.body.fresh(f"{result.name}.acc"), expr.dtype)
+            position = row_major(nest.reduce) if nest.combine.startswith("arg") else None
+            windows.append(Reduction(found, nest.combine, nest.reduce, (), expr, position))
+            found = replace(found, dtype=DType.I32) if position is not None else found
+            cast = found if found.dtype is result.dtype else Apply("cast", (found,), result.dtype)
+            available[result] = only_at(nest.target, cast)
+        windows[0] = replace(windows[0], lets=tuple(puller.lets))
+        (index,) = asked
+        taken = {axis.name for axis in (*nests[0].axes, *nests[0].reduce)}
+        reduction = self._contraction(contraction, inner, reg, index, taken)
+        epilogue = Puller.at_place(self.body, available)
+        stores = self._stores(epilogue, self.graph.outputs, nests[0].target)
+        part = Part(nests[0].axes, (reduction,), tuple(epilogue.lets), stores)
+        return replace(part, taps=nests[0].reduce, windows=tuple(windows))
+
+    def _contraction(self, node: Node, nest: Nest, reg: Reg, index: tuple[Index, ...], taken: set[str]) -> Reduction:
+        """The contraction at the elements that a window reads."""
+        where: dict[str, Index] = dict(zip((a.name for a in nest.axes), index, strict=True))
+        axes = tuple(Axis(a.name if a.name not in taken else f"{a.name}.r", a.extent) for a in nest.reduce)
+        where |= {old.name: Affine.of(new) for old, new in zip(nest.reduce, axes, strict=True)}
+        puller = Puller.at_place(self.body, self.available)
+        expr = puller.inline(node, nest.body, where)
+        return Reduction(reg, nest.combine, axes, tuple(puller.lets), expr)
 
     def _workspace(self, name: str, dtype: DType, shape: tuple[int, ...]) -> int:
         return self.body.add_buffer(name, dtype, shape, is_local=False)

@@ -98,7 +98,11 @@ class Blocking:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """See the module. `bounds` overrides start and stop of reduce axes (a partial reduction)."""
+    """See the module. `bounds` overrides start and stop of reduce axes (a partial reduction).
+
+    With `taps` every reduction runs for each point of them too, and `windows` combine what it found over the taps, in
+    registers, before the lets: pooling right behind a contraction.
+    """
 
     axes: tuple[Axis, ...]
     reductions: tuple[Reduction, ...]
@@ -106,10 +110,12 @@ class Part:
     stores: tuple[Store, ...]
     bounds: Mapping[str, tuple[Bound, Bound]] = field(default_factory=dict)
     blocking: Blocking | None = None
+    taps: tuple[Axis, ...] = ()
+    windows: tuple[Reduction, ...] = ()
 
     @property
     def exprs(self) -> Iterator[Expr]:
-        for reduction in self.reductions:
+        for reduction in (*self.reductions, *self.windows):
             yield from reduction.exprs
         for let in self.lets:
             yield let.value
@@ -126,6 +132,7 @@ class Part:
         return replace(
             self,
             reductions=tuple(r.map(fn) for r in self.reductions),
+            windows=tuple(r.map(fn) for r in self.windows),
             lets=tuple(Let(let.reg, fn(let.value)) for let in self.lets),
             stores=tuple(replace(s, value=fn(s.value)) for s in self.stores),
         )
@@ -167,7 +174,7 @@ def span(index: Affine, axes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
 def drop_safe_guards(part: Part, buffers: Sequence[Buffer], known: Mapping[str, tuple[int, int]] | None = None) -> Part:
     """Removes guards from load dimensions that no point of the axes leaves. `known` narrows the range of axes."""
 
-    kept = {a.name: (0, int(a.extent) - 1) for a in part.axes} | dict(known or {})
+    kept = {a.name: (0, int(a.extent) - 1) for a in (*part.axes, *part.taps)} | dict(known or {})
 
     def stripped(axes: tuple[Axis, ...]) -> Callable[[Expr], Expr]:
         return lambda expr: _unguarded(expr, buffers, kept | {a.name: (0, int(a.extent) - 1) for a in axes})
@@ -311,7 +318,7 @@ def work(part: Part, buffers: Sequence[Buffer]) -> tuple[float, float]:
     operations = 0.0
     for reduction in part.reductions:
         each = sum(_operations(e) for e in reduction.exprs) + 1.0
-        operations += each * part.points * size_of(tuple(a.extent for a in reduction.axes))
+        operations += each * part.points * size_of(tuple(a.extent for a in (*reduction.axes, *part.taps)))
     operations += part.points * sum(_operations(let.value) for let in part.lets)
     operations += part.points * sum(_operations(s.value) + 1 for s in part.stores)
     touched = {load.operand for load in part.loads} | {s.buffer for s in part.stores}

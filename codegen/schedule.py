@@ -147,7 +147,7 @@ def _register_tile(
     best_cost = math.inf
     for vectors in range(1, min(vectors_in_all, 6) + 1):
         room = (registers - vectors - 1) // vectors
-        full, row, extent, whole = _rows_available(reusing, room)
+        full, row, extent, whole = _rows_available(reusing, room, part.taps)
         for rows in range(1, min(extent, room // whole) + 1):
             cost = _cost(whole, rows, extent, vectors, vectors_in_all)
             if cost < best_cost * 0.999:
@@ -164,7 +164,7 @@ def _register_tile(
 
 def block_length(part: Part, buffers: Sequence[Buffer], target: Target) -> int:
     """Into blocks of how many points the first reduce axis is cut; 0 when the operands of a tile fit the cache."""
-    if len(part.reductions) != 1 or not part.reductions[0].is_contraction or part.bounds:
+    if len(part.reductions) != 1 or not part.reductions[0].is_contraction or part.bounds or part.taps:
         return 0
     (reduction,) = part.reductions
     tiling = choose_tiling(part, buffers, target)
@@ -195,11 +195,13 @@ def _axis(part: Part, name: str) -> Axis:
     return next(a for a in part.axes if a.name == name)
 
 
-def _rows_available(reusing: list[Axis], room: int) -> tuple[tuple[str, ...], str, int, int]:
-    """Small innermost axes unrolled whole while they fit, then one axis to block: (full, row, its extent, their
-    product)."""
-    full: list[str] = []
-    product = 1
+def _rows_available(reusing: list[Axis], room: int, taps: Sequence[Axis]) -> tuple[tuple[str, ...], str, int, int]:
+    """The taps and small innermost axes, unrolled whole while they fit, then one axis to block.
+
+    Returns (axes unrolled whole, the axis to block, its extent, the product of the first).
+    """
+    full = [axis.name for axis in taps]
+    product = size_of(tuple(axis.extent for axis in taps))
     for axis in reversed(reusing):
         extent = int(axis.extent)
         if isinstance(axis.extent, Rows) or extent * product > max(room, 1) or extent > 3:

@@ -120,7 +120,8 @@ class _Tiles:
 
     def __init__(self, name: str, part: Part, buffers: list[Buffer], tiling: Tiling) -> None:
         self.name, self.part, self.buffers, self.tiling = name, part, buffers, tiling
-        self.axes = {axis.name: axis for axis in part.axes}
+        self.axes = {axis.name: axis for axis in (*part.axes, *part.taps)}
+        self.taps = tuple(axis.name for axis in part.taps)
         self.registers = frozenset(r.reg.name for r in part.reductions)
 
     def kernel(self) -> Kernel:
@@ -239,9 +240,10 @@ class _Tiles:
         chains = [part.reductions, *self._more_chains(part, starts)]
         init = self._each(starts, lambda index: tuple(s for c in chains for s in initial(c, index)))
         steps = self._interleaved(chains, starts) if len(chains) > 1 else self._reductions(part, starts)
-        finish = self._each(starts, lambda index: (*_folded(chains, index), *self._finish(part, index)))
+        fold = self._each(starts, lambda index: _folded(chains, index)) if len(chains) > 1 else ()
         names = frozenset(r.reg.name for chain in chains for r in chain)
-        return self._with_registers((*(init if part.reductions else ()), *steps, *finish), starts, names)
+        block = (*(init if part.reductions else ()), *steps, *fold, *self._finished(part, starts))
+        return self._with_registers(block, starts, names)
 
     def _more_chains(self, part: Part, starts: Starts) -> list[tuple[Reduction, ...]]:
         """Further accumulators for a tile too small to hide the latency of its additions; they take turns."""
@@ -297,18 +299,17 @@ class _Tiles:
     def _tile_finished(self, starts: Starts) -> Block:
         """The stores, from accumulators in memory."""
         resume = self._each(starts, self._resumed)
-        finish = self._each(starts, lambda index: self._finish(self.part, index))
-        return self._with_registers((*resume, *finish), starts)
+        return self._with_registers((*resume, *self._finished(self.part, starts)), starts)
 
     def _resumed(self, index: tuple[Affine, ...]) -> Block:
         assert self.part.blocking
-        where = tuple(map(Affine.of, self.axes))
+        where = tuple(map(Affine.of, self.part.axes))
         numbers = zip(self.part.reductions, self.part.blocking.accumulators, strict=True)
         return tuple(Set(replace(r.reg, index=index), Load(n, where, r.reg.dtype)) for r, n in numbers)
 
     def _saved(self, value: Callable[[Reduction], Expr]) -> Block:
         assert self.part.blocking
-        where = tuple(map(Affine.of, self.axes))
+        where = tuple(map(Affine.of, self.part.axes))
         numbers = zip(self.part.reductions, self.part.blocking.accumulators, strict=True)
         return tuple(Store(n, where, value(r)) for r, n in numbers)
 
@@ -320,10 +321,9 @@ class _Tiles:
 
     def _with_registers(self, block: Block, starts: Starts, more: frozenset[str] = frozenset()) -> Block:
         placed = self._placed(block, starts)
-        names = sorted(
-            self.registers | more | {f"{r.reg.name}.at" for r in self.part.reductions if r.position is not None}
-        )
-        return (Registers(tuple(names), placed),) if names else placed
+        own = (*self.part.reductions, *self.part.windows)
+        names = {r.reg.name for r in own} | more | {f"{r.reg.name}.at" for r in own if r.position is not None}
+        return (Registers(tuple(sorted(names)), placed),) if names else placed
 
     def _variant(self, starts: Starts) -> Part:
         """The part with guards dropped that this block of rows cannot need, and its reductions coalesced."""
@@ -352,15 +352,22 @@ class _Tiles:
         where = {row: starts[row] + Affine.of(f"{row}.i")}
         return substituted(block, where)
 
-    def _each(self, starts: Starts, make: Callable[[tuple[Affine, ...]], Block]) -> Block:
-        """The statements for every result of the tile; `make` is given the register index."""
+    def _each(self, starts: Starts, make: Callable[[tuple[Affine, ...]], Block], *, with_taps: bool = True) -> Block:
+        """The statements for every accumulator of the tile; `make` is given the register index.
+
+        Without the taps: for every result, which combines the accumulators of its taps.
+        """
         t = self.tiling
-        rows = [*t.full, *([f"{t.row}.i"] if t.row else [])]
+        full = [axis for axis in t.full if with_taps or axis not in self.taps]
+        rows = [*full, *([f"{t.row}.i"] if t.row else [])]
         index = tuple(Affine.of(var) for var in rows)
         block = self._lanes(starts, index, make)
         if t.row:
             block = (Unroll(f"{t.row}.i", tuple(range(starts[f"{t.row}.size"].constant)), block),)
-        for axis in reversed(t.full):
+        return self._unrolled(full, block)
+
+    def _unrolled(self, axes: Sequence[str], block: Block) -> Block:
+        for axis in reversed(axes):
             block = (Unroll(axis, tuple(range(int(self.axes[axis].extent))), block),)
         return block
 
@@ -381,11 +388,27 @@ class _Tiles:
             block.append(Vector(t.vector, start + whole * t.lanes, t.lanes, tail, const(rest)))
         return tuple(block)
 
+    def _finished(self, part: Part, starts: Starts) -> Block:
+        """What follows the reductions, for every result."""
+        return self._each(
+            starts, lambda index: (*self._window(part, index), *self._finish(part, index)), with_taps=False
+        )
+
+    def _window(self, part: Part, index: tuple[Affine, ...]) -> Block:
+        """The windows of one result, over the accumulators of its taps."""
+        if not part.windows:
+            return ()
+        of_tap = (*map(Affine.of, self.taps), *index)
+        windows = [r.map(lambda e: with_index(e, self.registers, of_tap)) for r in part.windows]
+        return (*initial(windows, index), *self._unrolled(self.taps, accumulations(windows, index)))
+
     def _finish(self, part: Part, index: tuple[Affine, ...]) -> Block:
-        names = self.registers | {f"{name}.at" for name in self.registers}
+        """The lets and stores of one result."""
+        found = part.windows or part.reductions
+        names = frozenset(name for r in found for name in (r.reg.name, f"{r.reg.name}.at"))
 
         def fix(e: Expr) -> Expr:
-            return with_index(_with_positions(e, part.reductions), names, index)
+            return with_index(_with_positions(e, found), names, index)
 
         lets = tuple(Let(let.reg, fix(let.value)) for let in part.lets)
         return (*lets, *(replace(s, value=fix(s.value)) for s in part.stores))

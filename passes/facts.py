@@ -6,7 +6,7 @@ own: reads look through them at what lies behind, and every kernel that needs on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -17,6 +17,8 @@ from graphc.ir.op import Alias, Contraction, Node, Op, Parameter, Reduction, Sou
 from graphc.ir.types import Shape, size_of
 from graphc.primitives.source import Constant
 from passes.cost import SIMPLE, flops_of
+
+TAPS = 9  # points of a window that may be pooled in registers
 
 
 class Kind(Enum):
@@ -63,7 +65,8 @@ class Facts:
 
     A *free* node has memory of its own only if an alias or the caller needs its bytes. `points` counts the evaluations
     of the nest bodies, each of `flops`. For a reduction `full` is the operand's shape and `reduced` its reduced
-    dimensions; for other nodes `full` is the result's shape.
+    dimensions; for other nodes `full` is the result's shape. `padded`: some load may leave its operand. `tiles`: a
+    window whose steps do not overlap, with few points.
     """
 
     node: Node
@@ -78,6 +81,8 @@ class Facts:
     reduced: tuple[int, ...] = ()
     is_cast: bool = False
     scatter: bool = False
+    padded: bool = False
+    tiles: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -127,6 +132,8 @@ class FactsOf:
             reduced=reduced,
             is_cast=kind is Kind.MAP and isinstance(nests[0].body, Apply) and nests[0].body.fn == "cast",
             scatter=any(nest.scatter for nest in nests),
+            padded=any(load.guarded for nest in nests for load in loads(nest.body)),
+            tiles=kind is Kind.WINDOW and all(map(_tiles, nests)),
         )
 
     def _reads(self, node: Node, nest: Nest, kind: Kind) -> Iterator[Read]:
@@ -178,6 +185,29 @@ def _is_plain(nest: Nest) -> bool:
     if not isinstance(body, Load) or body.guarded:
         return False
     return sorted(map(str, body.index)) == sorted(axis.name for axis in nest.axes + nest.reduce)
+
+
+def _tiles(nest: Nest) -> bool:
+    """Every element is read by one point at most, and each result reads few: a window that steps over itself."""
+    taps = {axis.name: axis.extent for axis in nest.reduce}
+    load = nest.body
+    if not isinstance(load, Load) or load.guarded or nest.store is not None:
+        return False
+    if not 1 < size_of(tuple(taps.values())) <= TAPS:
+        return False
+    return all(_steps_apart(index, taps) for index in load.index)
+
+
+def _steps_apart(index: Index, taps: Mapping[str, int]) -> bool:
+    """One kept axis with a step of at least the window's extent, and at most one tap."""
+    if not isinstance(index, Affine) or index.constant:
+        return False
+    inside = [(taps[name], c) for name, c in index.terms if name in taps]
+    steps = [c for name, c in index.terms if name not in taps]
+    if len(inside) > 1 or len(steps) != 1:
+        return False
+    extent, coefficient = inside[0] if inside else (1, 1)
+    return coefficient == 1 and steps[0] >= extent
 
 
 def _operand_axes(nest: Nest) -> tuple[Axis, ...]:

@@ -127,7 +127,7 @@ def join_siblings(groups: Groups) -> None:
 def _space(groups: Groups, group: int) -> object | None:
     """What siblings have in common; None for groups without siblings."""
     plan = groups.plan(group)
-    if plan.form is Form.ANCHOR:
+    if plan.form in (Form.ANCHOR, Form.POOLED):
         return None
     if plan.form is Form.MAP:
         return plan.form, plan.outputs[0].shape

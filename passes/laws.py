@@ -1,9 +1,11 @@
 """The laws of fused bodies: which sets of nodes codegen can lower to one kernel, and why others not.
 
-Four forms:
+Five forms:
   map     all results have one shape, the iteration space; everything inside is a map, at whatever index it is read.
   anchor  one contraction, window or opaque node; what depends on it are maps in its result space, element by element.
           Its operands may pass through casts (and views); cheap maps too if each element is read only a few times.
+  pooled  an anchor's contraction without padding, maps on its results, then a window whose steps do not overlap, and
+          maps in the window's result space: the contraction's own results never leave the registers.
   row     reductions over the same trailing axes R of one space K + R, with at most ROW elements; all else lives in K or
           K + R and reads what is inside at its own row: softmax, layer norm, cross-entropy with its gradient.
   column  sibling reductions over the same axes of one space, none depending on another; any maps before them, maps in
@@ -32,6 +34,7 @@ POINTERS = 32  # operands and results of a kernel
 class Form(Enum):
     MAP = "map"
     ANCHOR = "anchor"
+    POOLED = "pooled"
     ROW = "row"
     COLUMN = "column"
 
@@ -65,6 +68,8 @@ def form_of(members: Members, outputs: Collection[Value]) -> Form | Refusal:
     if len(members) > LIMIT:
         return SIZE
     main = [f for f in members if f.kind is not Kind.MAP]
+    if len(main) == 2 and _pools(main[0], main[1]):
+        return _pooled(members, outputs, main[0], main[1])
     for facts in main[1:]:
         if problem := clash(main[0], facts):
             return problem
@@ -75,13 +80,20 @@ def form_of(members: Members, outputs: Collection[Value]) -> Form | Refusal:
 
 def clash(a: Facts | None, b: Facts | None) -> Refusal | None:
     """Why two nodes that are no maps are never in one kernel."""
-    if a is None or b is None:
+    if a is None or b is None or _pools(a, b) or _pools(b, a):
         return None
     if a.kind is not Kind.REDUCTION and b.kind is not Kind.REDUCTION:
         return ANCHORS
     if a.kind is not Kind.REDUCTION or b.kind is not Kind.REDUCTION:
         return MIXED
     return REDUCTIONS if (a.full, a.reduced) != (b.full, b.reduced) else None
+
+
+def _pools(contraction: Facts, window: Facts) -> bool:
+    """Whether a window may follow a contraction in one kernel."""
+    return (
+        contraction.kind is Kind.CONTRACTION and not contraction.padded and window.kind is Kind.WINDOW and window.tiles
+    )
 
 
 def dependents(members: Members, seeds: Collection[Node]) -> set[Node]:
@@ -118,6 +130,26 @@ def _anchor(members: Members, outputs: Collection[Value], anchor: Facts) -> Form
     if any(value.shape != anchor.shape for value in outputs):
         return SPACES
     return _not_at_own_element(members, after | {anchor.node}) or Form.ANCHOR
+
+
+def _pooled(members: Members, outputs: Collection[Value], contraction: Facts, window: Facts) -> Form | Refusal:
+    before = ancestors(members, {contraction.node})
+    if not _may_precede([f for f in members if f.node in before], contraction):
+        return PROLOGUE_WORK
+    after = dependents(members, {window.node}) - {window.node}
+    between = dependents(members, {contraction.node}) - {contraction.node, window.node} - after
+    if not between <= ancestors(members, {window.node}):
+        return ANCHORS
+    for facts in members:
+        space = window.shape if facts.node in after else contraction.shape if facts.node in between else facts.shape
+        if facts.shape != space:
+            return SPACES
+    if any(value.node in before | between | {contraction.node} or value.shape != window.shape for value in outputs):
+        return SPACES
+    if sum(read.value.node in between | {contraction.node} for read in window.reads) != 1:
+        return ANCHORS
+    produced = between | after | {contraction.node, window.node}
+    return _not_at_own_element(members, produced) or Form.POOLED
 
 
 def _may_precede(before: Members, anchor: Facts) -> bool:

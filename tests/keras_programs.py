@@ -25,7 +25,8 @@ IMAGES = _rng.normal(size=(100, 11, 10, 2)).astype("float32")
 def _learnable_labels(x: NDArray[np.float32]) -> NDArray[np.intp]:
     flat = x.reshape(len(x), -1)
     scores: NDArray[np.float64] = flat @ _rng.normal(size=(flat.shape[1], CLASSES))
-    return np.argmax(scores, axis=1)
+    labels: NDArray[np.intp] = scores.argmax(axis=1)
+    return labels
 
 
 ROW_LABELS, IMAGE_LABELS = _learnable_labels(ROWS), _learnable_labels(IMAGES)

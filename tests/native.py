@@ -2,7 +2,7 @@
 
 Every buffer lies in a mapping of its own between two pages that nobody may touch: a kernel that reads or writes one
 element too many dies at once. Arrays end at the upper page in one run and begin at the lower page in another, where the
-chunks of work also run in the opposite order, for nothing may depend on it.
+work also runs in other chunks and in the opposite order, for nothing may depend on that.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from graphc.ir.types import DType, Rows, TensorType, concrete
 from graphc.primitives.elementwise import Bitcast, Cast
 from graphc.primitives.source import Constant, RowCount
 
+SMALL_CHUNKS = 50
 RUBBISH = 0x5A  # every byte of memory that has not been written
 _READ, _READ_WRITE = 1, 3
 _ENTRY = ctypes.CFUNCTYPE(
@@ -112,14 +113,15 @@ class NativeBody:
                 fence.close()
 
     def _call(self, kernel: Kernel, fences: Sequence[Fence], rows: int, backwards: bool) -> None:
-        """All chunks of a kernel, one after another."""
+        """All units of a kernel: in its own chunks, or backwards in about SMALL_CHUNKS."""
         table = (ctypes.c_void_p * len(fences))(*(fence.address for fence in fences))
         slots = (ctypes.c_int32 * len(fences))(*range(len(fences)))
         function = _ENTRY(self.library.address(kernel.name))
         scratch = Fence((kernel.scratch_bytes,), np.dtype(np.uint8), at_start=False)
-        begins = range(0, kernel.units, kernel.grain)
+        grain = -(-kernel.units // SMALL_CHUNKS) if backwards else kernel.grain
+        begins = range(0, kernel.units, grain)
         for begin in reversed(begins) if backwards else begins:
-            end = min(begin + kernel.grain, kernel.units)
+            end = min(begin + grain, kernel.units)
             function(ctypes.addressof(table), ctypes.addressof(slots), begin, end, rows, scratch.address)
         scratch.check()
         scratch.close()
