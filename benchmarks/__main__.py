@@ -83,11 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("workloads", nargs="*", type=_workload, metavar="WORKLOAD", help="all of them if none is named")
     parser.add_argument("--list", action="store_true", help="print the workloads and end")
     parser.add_argument("--peers", type=_peers, default=_peers("all"), help="comma-separated, or all, or none")
-    parser.add_argument("--threads", type=_positive(int), default=cores, help="of every system (default: %(default)s)")
+    parser.add_argument("--threads", type=positive(int), default=cores, help="of every system (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there")
-    parser.add_argument("--rounds", type=_positive(int), default=ROUNDS, help="turns each (default: %(default)s)")
+    parser.add_argument("--rounds", type=positive(int), default=ROUNDS, help="turns each (default: %(default)s)")
     parser.add_argument(
-        "--seconds", type=_positive(float), default=TURN_SECONDS, help="of a turn (default: %(default)s)"
+        "--seconds", type=positive(float), default=TURN_SECONDS, help="of a turn (default: %(default)s)"
     )
     parser.add_argument("--caches", type=Path, help="keep compiled code there between runs: the first step is warm")
     return parser
@@ -110,7 +110,9 @@ def _peers(text: str) -> list[str]:
     return chosen
 
 
-def _positive(kind: type[int] | type[float]) -> Any:
+def positive(kind: type[int] | type[float]) -> Any:
+    """An argument type: a number above zero."""
+
     def parse(text: str) -> float:
         value = kind(text)
         if value <= 0:

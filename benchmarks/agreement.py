@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.materials import Array
 from benchmarks.workloads import Kind
+
+Numbers = Sequence[float] | Array
 
 # Outputs, relative to the largest: different orders of summation give 1e-5 at most, bfloat16 would give 1e-2.
 OUTPUT_TOLERANCE = 1e-4
@@ -35,7 +38,17 @@ def require_epoch_agreement(losses: Mapping[str, float]) -> None:
     _require("the mean losses of an epoch", {name: [loss] for name, loss in losses.items()}, EPOCH_TOLERANCE)
 
 
-def deviations(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def require_same_results(results: Mapping[str, Sequence[Array]]) -> None:
+    """Raise Disagreement unless all systems' kernels return arrays of the same shapes that are near each other."""
+    shapes = {name: [array.shape for array in arrays] for name, arrays in results.items()}
+    if len({str(found) for found in shapes.values()}) > 1:
+        raise Disagreement(f"the results have different shapes: {shapes}")
+    for number in range(len(next(iter(shapes.values())))):
+        flat = {name: arrays[number].ravel() for name, arrays in results.items()}
+        _require(f"the elements of result {number}", flat, OUTPUT_TOLERANCE)
+
+
+def deviations(values: Mapping[str, Numbers]) -> dict[str, float]:
     """Each system's largest distance from the median of all systems, relative to the largest median value.
 
     A system with another number of values, or with a value that is not finite, is infinitely far away.
@@ -51,12 +64,12 @@ def deviations(values: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {n: float(np.abs(a - median).max()) / scale if n in sound else float("inf") for n, a in arrays.items()}
 
 
-def _require(what: str, values: Mapping[str, Sequence[float]], tolerance: float) -> None:
+def _require(what: str, values: Mapping[str, Numbers], tolerance: float) -> None:
     far = {name: distance for name, distance in deviations(values).items() if not distance <= tolerance}
     if far:
         listed = ", ".join(f"{name} by {distance:.1e} ({_start(values[name])})" for name, distance in far.items())
         raise Disagreement(f"{what} differ from the median of all systems by more than {tolerance:g}: {listed}")
 
 
-def _start(values: Sequence[float]) -> str:
+def _start(values: Numbers) -> str:
     return " ".join(f"{value:.6g}" for value in values[:3]) + (" ..." if len(values) > 3 else "")

@@ -175,16 +175,26 @@ class Case:
         return f"{self.group} {self.shape}"
 
     @property
+    def groups(self) -> list[str]:
+        """What the kernel counts in: its group, and for a convolution those of all three parts."""
+        family = self.group.removesuffix(f"-{self.kernel.part}") if isinstance(self.kernel, Convolution) else self.group
+        return list(dict.fromkeys([self.group, family]))
+
+    @property
     def unit(self) -> Unit:
-        kernel = self.kernel
-        return "GFLOP/s" if isinstance(kernel, Matmul) or (isinstance(kernel, Convolution) and kernel.groups == 1) else "GB/s"
+        return self._work[1]
 
     @property
     def work(self) -> float:
-        kernel = self.kernel
-        if isinstance(kernel, Matmul) or (isinstance(kernel, Convolution) and kernel.groups == 1):
-            return kernel.flop / 1e9
-        return kernel.nbytes / 1e9
+        return self._work[0]
+
+    @property
+    def _work(self) -> tuple[float, Unit]:
+        match self.kernel:
+            case Matmul() | Convolution(groups=1) as kernel:
+                return kernel.flop / 1e9, "GFLOP/s"
+            case kernel:
+                return kernel.nbytes / 1e9, "GB/s"
 
     def arrays(self) -> Arrays:
         """The operands, standard normal numbers; the same bits each time. Labels are i32."""
@@ -228,8 +238,9 @@ _PARTS: tuple[Part, ...] = ("forward", "input-gradient", "filter-gradient")
 
 def _matmuls() -> Iterator[Case]:
     for size in (512, 1024, 2048):
-        for transposed, text in (("", "A B"), ("a", "A^T B"), ("b", "A B^T")):
-            yield Case("matmul", f"{size} {text}", Matmul(size, size, size, transposed))  # type: ignore[arg-type]
+        yield Case("matmul", f"{size} A B", Matmul(size, size, size))
+        yield Case("matmul", f"{size} A^T B", Matmul(size, size, size, "a"))
+        yield Case("matmul", f"{size} A B^T", Matmul(size, size, size, "b"))
 
 
 def _convolutions() -> Iterator[Case]:

@@ -34,7 +34,8 @@ class Place:
 class Child:
     """A worker process, blocked on its stdin except while it answers. To be used in a `with` statement.
 
-    place: what all workers of a race share. module: the one that serves; arguments: its own ones. Raises `mkl.Unavailable` if the system cannot be set up on this machine.
+    module: the one that serves; arguments: what it is given beside system and threads. Raises
+    `mkl.Unavailable` if the system cannot be set up on this machine.
     """
 
     def __init__(self, system: System, place: Place, module: str, *arguments: str) -> None:
@@ -61,6 +62,10 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
 
     def ask(self, do: str, **arguments: Any) -> Any:
         """Have the worker do something and wait for it. Raises WorkerFailed."""

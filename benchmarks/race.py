@@ -64,14 +64,21 @@ class Row:
 
     def result(self) -> dict[str, float]:
         """The row as it stands in the JSON file."""
-        low, median, high = np.percentile(self.samples, [25, 50, 75])
-        return {
-            "median_ms": float(median),
-            "min_ms": float(min(self.samples)),
-            "spread": float((high - low) / median),
-            "first_step_s": self.first_step_s,
-            "rss_mb": self.rss_mb,
-        }
+        return {**statistics(self.samples), "first_step_s": self.first_step_s, "rss_mb": self.rss_mb}
+
+
+def statistics(samples: Sequence[float]) -> dict[str, float]:
+    """Median, minimum and spread (the interquartile range over the median) of samples in milliseconds."""
+    low, median, high = np.percentile(samples, [25, 50, 75])
+    return {"median_ms": float(median), "min_ms": float(min(samples)), "spread": float((high - low) / median)}
+
+
+def comparison(results: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """The best stock peer and the ratio of its median to ours; None for what is missing."""
+    peers = {name: result["median_ms"] for name, result in results.items() if name not in (OURS, UNLOCKED)}
+    best = min(peers, key=peers.__getitem__, default=None)
+    ours = results.get(OURS, {}).get("median_ms")
+    return {"best_peer": best, "ratio": None if best is None or ours is None else peers[best] / ours}
 
 
 def race(workload: Workload, systems: Sequence[System], plan: Plan) -> dict[str, Any]:
@@ -110,24 +117,24 @@ def entry(workload: Workload, threads: int, rows: Mapping[str, Row], roof: Roof)
     ratio: the best peer's median divided by ours, None if either is missing. context: what a report needs beside.
     """
     results = {name: row.result() for name, row in rows.items()}
-    peers = {name: result["median_ms"] for name, result in results.items() if name not in (OURS, UNLOCKED)}
-    best = min(peers, key=peers.__getitem__, default=None)
-    ours = results.get(OURS, {}).get("median_ms")
     return {
         "workload": workload.name,
         "threads": threads,
         "results": results,
-        "best_peer": best,
-        "ratio": None if best is None or ours is None else peers[best] / ours,
+        **comparison(results),
         "context": {
-            "date": time.strftime("%Y-%m-%d"),
-            "machine": machine(),
+            **here_and_now(),
             "mflop": workload.mflop,
             "roof": roof.arithmetic,
             "roof_gflops": roof.gflops,
             "versions": {name: row.version for name, row in rows.items()},
         },
     }
+
+
+def here_and_now() -> dict[str, str]:
+    """The part of a context that does not depend on what is measured."""
+    return {"date": time.strftime("%Y-%m-%d"), "machine": machine()}
 
 
 def _started(

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.report FILE... [--page docs/performance.md]`: measurements into the documentation.
+"""`python -m benchmarks.report FILE... [--kernels FILE] [--page docs/performance.md]`: measurements into the page.
 
 Writes the tables between the page's markers and a plot beside the page. Of several measurements of a workload with the
-same number of threads the last one counts, so that files of later runs replace single workloads.
+same number of threads the last one counts, so that files of later runs replace single workloads. Single kernels have a
+section, a file and markers of their own; what is not given stays on the page as it is.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import kernel_table
 from benchmarks.plot import svg
 from benchmarks.systems import OURS, SYSTEMS, UNLOCKED
 from benchmarks.table import gflops
 from benchmarks.workloads import WORKLOADS
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-_NEW_PAGE = f"# Performance\n\n{BEGIN}\n{END}\n"
+BEGIN, END = MODELS = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+KERNELS = "<!-- kernels: begin -->", "<!-- kernels: end -->"
+_NEW_PAGE = "# Performance\n\n{}\n{}\n\n## Kernels\n\n{}\n{}\n".format(*MODELS, *KERNELS)
 Entry = dict[str, Any]
 
 
@@ -42,13 +45,14 @@ def markdown(entries: Sequence[Entry], plot: str) -> str:
     return "\n\n".join(parts)
 
 
-def updated(page: str, text: str) -> str:
-    """The page with `text` between its markers. Raises ValueError if it does not have each of them once, in order."""
-    before, found_begin, rest = page.partition(BEGIN)
-    _, found_end, after = rest.partition(END)
-    if not (found_begin and found_end) or BEGIN in rest or END in before + after:
-        raise ValueError(f"the page needs the lines {BEGIN} and {END}, once each and in this order")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+def updated(page: str, text: str, markers: tuple[str, str] = MODELS) -> str:
+    """The page with `text` between the markers. Raises ValueError if it does not have each of them once, in order."""
+    begin, end = markers
+    before, found_begin, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found_begin and found_end) or begin in rest or end in before + after:
+        raise ValueError(f"the page needs the lines {begin} and {end}, once each and in this order")
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def _conditions(entries: Sequence[Entry]) -> str:
@@ -126,19 +130,29 @@ def _range(values: Sequence[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Bring the page up to date; a page that does not exist is made."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what `python -m benchmarks --json` wrote")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="what `python -m benchmarks --json` wrote")
+    parser.add_argument("--kernels", type=Path, metavar="FILE", help="what `python -m benchmarks.kernels --json` wrote")
     parser.add_argument("--page", type=Path, default=Path("docs/performance.md"))
     options = parser.parse_args(arguments)
     entries = read(options.files)
-    if not entries:
+    record = json.loads(options.kernels.read_text()) if options.kernels else {"kernels": []}
+    if not entries and not record["kernels"]:
         parser.error("the files hold no measurement")
-    plot = options.page.with_suffix(".svg")
+    page = options.page.read_text() if options.page.exists() else _NEW_PAGE
+    if entries:
+        page = updated(page, _with_plot(entries, options.page.with_suffix(".svg")))
+    if record["kernels"]:
+        page = updated(page, kernel_table.markdown(record), KERNELS)
+    options.page.write_text(page)
+    return 0
+
+
+def _with_plot(entries: Sequence[Entry], plot: Path) -> str:
+    """The text that refers to the plot, which is written if there is anything to show."""
     picture = svg(entries)
     if picture:
         plot.write_text(picture)
-    page = options.page.read_text() if options.page.exists() else _NEW_PAGE
-    options.page.write_text(updated(page, markdown(entries, plot.name if picture else "")))
-    return 0
+    return markdown(entries, plot.name if picture else "")
 
 
 if __name__ == "__main__":

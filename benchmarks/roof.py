@@ -27,7 +27,7 @@ from codegen.target import Target, host_target
 
 FMA_ROOF = "register FMA loop"
 STAND_IN = "numpy sgemm (no FMA here)"
-COPY_ROOF = "copy of memory"
+COPY_ROOF = "copy, the better of ordinary and non-temporal stores"
 
 _WINDOWS = 12
 _FMA_PASSES = 2_000_000  # some milliseconds: threads do not start at the same microsecond
@@ -40,12 +40,13 @@ _PAGE = 4096
 @dataclass(frozen=True, slots=True)
 class Roof:
     """gflops: float32 GFLOP/s, measured as `arithmetic` says. copy_gb_s: bytes read plus bytes written, in 10^9 a
-    second, by the better of ordinary and non-temporal stores.
+    second, measured as `copying` says.
     """
 
     gflops: float
     copy_gb_s: float
     arithmetic: str = FMA_ROOF
+    copying: str = COPY_ROOF
 
 
 def measure_roof(threads: int) -> Roof:

@@ -55,6 +55,13 @@ _ALL = (
     System("numpy", "numpy_runner", only=DENSE_ONLY),
 )
 SYSTEMS: dict[str, System] = {system.name: system for system in _ALL}
+# The systems that also run single kernels, and the module that runs them.
+KERNEL_RUNNERS = {
+    OURS: "graphc_kernels",
+    "torch": "torch_kernels",
+    UNLOCKED: "torch_kernels",
+    "jax": "jax_kernels",
+}
 
 
 def environment(system: System, threads: int, caches: Path) -> dict[str, str]:

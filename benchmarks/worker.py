@@ -32,6 +32,7 @@ from benchmarks.workloads import WORKLOADS
 WARM_STEPS = 3
 WARM_SECONDS = 2.0
 CHECK_STEPS = 3
+_ERROR_LENGTH = 300  # some systems list all they know; the log has it
 
 
 class Worker:
@@ -141,7 +142,8 @@ def _answer(worker: object, request: dict[str, Any]) -> dict[str, Any]:
         return {"ok": getattr(worker, request.pop("do"))(**request)}
     except Exception as error:
         traceback.print_exc()
-        return {"error": f"{type(error).__name__}: {error}"}
+        lines = str(error).splitlines() or [""]
+        return {"error": f"{type(error).__name__}: {lines[0][:_ERROR_LENGTH]}"}
 
 
 def serve(make: Callable[..., object]) -> None:

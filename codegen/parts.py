@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from codegen.loops import Bound, Buffer, Let, Store, const
+from codegen.loops import Bound, Buffer, Let, Store, const, names_in
 from graphc.ir.nest import Affine, Apply, Axis, Expr, Index, Load, Position, Reg, rewrite, walk
 from graphc.ir.types import Rows, merge, size_of
 
@@ -218,10 +218,12 @@ def _leaves(index: Index, dim: int, ranges: Mapping[str, tuple[int, int]]) -> bo
 def coalesce(part: Part, buffers: Sequence[Buffer]) -> Part:
     """Merges neighbouring axes wherever all accesses allow it: fewer, longer loops."""
     part = coalesce_reductions(part, buffers)
+    fixed = {name for bounds in part.bounds.values() for bound in bounds for name in names_in(bound)}
     position = len(part.axes) - 1
     while position > 0:
         outer, inner = part.axes[position - 1 : position + 1]
-        if _mergeable(outer, inner, tuple(part.exprs), part.stores, buffers):
+        is_free = outer.name not in fixed and inner.name not in fixed
+        if is_free and _mergeable(outer, inner, tuple(part.exprs), part.stores, buffers):
             fix, fix_index = _merger(outer, inner, buffers)
             part = part.map(fix)
             merged = Axis(inner.name, merge((outer.extent, inner.extent)))

@@ -173,5 +173,5 @@ if __name__ == "__main__":
     import keras
 
     assert keras.backend.backend() == "jax", keras.backend.backend()
-    found = {f"{name}/{key}": value for name in PROGRAMS for key, value in results(name, keras).items()}
-    np.savez(Path(sys.argv[1]), allow_pickle=False, **found)
+    found: Results = {f"{name}/{key}": value for name in PROGRAMS for key, value in results(name, keras).items()}
+    np.savez(Path(sys.argv[1]), **found)

@@ -41,7 +41,7 @@ def keras_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray
 def run_keras(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, keras_programs.__file__, str(path)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "KERAS_HOME": str(path.parent)},
         capture_output=True,
         text=True,
         timeout=SECONDS,

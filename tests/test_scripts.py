@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "scripts"
 TRAIN, TEST = 800, 200
 NUMBER = r"(\d+(?:\.\d+)?(?:e-\d+)?)"
 PAIR = rf"\[{NUMBER}, {NUMBER}\]"
-Arrays = dict[str, np.ndarray[Any, Any]]
+Arrays = dict[str, Any]
 
 # Script: what its output holds in this order, and what the last number there is at least. Guessing gives 0.1 for ten
 # classes, 0.5 for two and 0.33 for three.
@@ -80,7 +80,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         arrays = slices(getattr(datasets, name)) if has_real else pictures(10, *shape)
         if name == "cifar10":
             arrays |= {key: array.reshape(-1, 1) for key, array in arrays.items() if key.startswith("y")}
-        np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays)
+        np.savez(folder / f"{name}.npz", **arrays)
     return folder
 
 

@@ -35,9 +35,11 @@ def test_every_native_step_equals_the_interpreter(name: str) -> None:
     """Loss and all weights to 1e-10 after each of 50 steps of SGD with momentum, the two runs apart all the while."""
     make, x, y = CASES[name]
     native, interpreted = momentum(make), momentum(make, run_eagerly=True)
-    for number, (rows, targets) in enumerate(keras_programs.batches(x.astype("float64"), y, STEPS)):
-        mine, wanted = (keras_programs.step(model, rows, targets) for model in (native, interpreted))
-        assert mine == pytest.approx(wanted, rel=1e-10, abs=0), f"loss of step {number}"
-        for weight, mine, wanted in zip(native.weights, native.get_weights(), interpreted.get_weights(), strict=True):
-            assert mine.dtype == np.float64
-            np.testing.assert_allclose(mine, wanted, rtol=0, atol=1e-10, err_msg=f"{weight.path} after step {number}")
+    for number, batch in enumerate(keras_programs.batches(x.astype("float64"), y, STEPS)):
+        losses = [keras_programs.step(model, *batch) for model in (native, interpreted)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-10, abs=0), f"loss of step {number}"
+        for weight, other in zip(native.weights, interpreted.weights, strict=True):
+            assert weight.dtype == "float64"
+            message = f"{weight.path} after step {number}"
+            np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=0, atol=1e-10, err_msg=message)
+    assert native.executable("train", len(batch[0]), like=batch).kernels

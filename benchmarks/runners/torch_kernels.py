@@ -71,7 +71,7 @@ def _forward(kernel: Convolution, x: Any, w: Any, bias: Any) -> KernelJob:
     """oneDNN's convolution with relu in it, on weights in oneDNN's own order: what PyTorch makes of a frozen model."""
     window = ([kernel.padding] * 2, [kernel.stride] * 2, [1, 1])
     x, w = _images(x), _weights(w)
-    packed = torch.ops.mkldnn._reorder_convolution_weight(w.to_mkldnn(), *window, kernel.groups, list(x.shape))
+    packed = torch.ops.mkldnn._reorder_convolution_weight(w, *window, kernel.groups, list(x.shape))
     convolve = torch.ops.mkldnn._convolution_pointwise
     return _job(lambda: convolve(x, packed, bias, *window, kernel.groups, "relu", [], ""), _NHWC)
 
