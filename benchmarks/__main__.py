@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument("workloads", nargs="*", type=_workload, metavar="WORKLOAD", help="all of them if none is named")
     parser.add_argument("--list", action="store_true", help="print the workloads and end")
-    parser.add_argument("--peers", type=_peers, default=_peers("all"), help="comma-separated, or all, or none")
+    parser.add_argument("--peers", type=peers_among(SYSTEMS), default="all", help="comma-separated, or all, or none")
     parser.add_argument("--threads", type=positive(int), default=cores, help="of every system (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there")
     parser.add_argument("--rounds", type=positive(int), default=ROUNDS, help="turns each (default: %(default)s)")
@@ -99,15 +99,20 @@ def _workload(name: str) -> str:
     raise argparse.ArgumentTypeError(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
 
 
-def _peers(text: str) -> list[str]:
-    peers = [name for name in SYSTEMS if name != OURS]
-    if text in ("all", "none"):
-        return peers if text == "all" else []
-    chosen = text.split(",")
-    for name in chosen:
-        if name not in peers:
-            raise argparse.ArgumentTypeError(f"no peer {name!r}; there are {', '.join(peers)}")
-    return chosen
+def peers_among(systems: Iterable[str]) -> Callable[[str], list[str]]:
+    """An argument type: comma-separated names of these systems without graphc, or all, or none."""
+    peers = [name for name in systems if name != OURS]
+
+    def parse(text: str) -> list[str]:
+        if text in ("all", "none"):
+            return peers if text == "all" else []
+        chosen = text.split(",")
+        for name in chosen:
+            if name not in peers:
+                raise argparse.ArgumentTypeError(f"no peer {name!r}; there are {', '.join(peers)}")
+        return chosen
+
+    return parse
 
 
 def positive(kind: type[int] | type[float]) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.__main__ import positive
+from benchmarks.__main__ import peers_among, positive
 from benchmarks.agreement import Disagreement, require_same_results
 from benchmarks.cases import CASES, Case
 from benchmarks.child import Child, Place, WorkerFailed
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not cases:
         _log.error("no kernel has %s in its name; there are:\n%s", " or ".join(options.only), "\n".join(CASES))
         return 2
-    with _team(options.threads) as team:
+    with _team([OURS, *options.peers], options.threads) as team:
         record = _measured(cases, team, Plan(options.threads, options.rounds, options.seconds), options.json)
     console = Console()
     (console if console.width >= MIN_WIDTH else Console(width=MIN_WIDTH)).print(table(record))
@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Team:
     """The processes of the systems, by name; one that has died is started again when it is next wanted."""
 
-    def __init__(self, place: Place, stack: ExitStack) -> None:
+    def __init__(self, names: Sequence[str], place: Place, stack: ExitStack) -> None:
         self.place = place
+        self._names = names
         self.versions: dict[str, str] = {}
         self._stack = stack
         self._children: dict[str, Child] = {}
@@ -62,7 +63,7 @@ class Team:
 
     def children(self) -> Iterator[Child]:
         """Everyone who can take part. Who cannot be started is named once."""
-        for name in KERNEL_RUNNERS:
+        for name in self._names:
             if name in self._absent:
                 continue
             if name not in self._children or not self._children[name].is_alive:
@@ -83,9 +84,9 @@ class Team:
 
 
 @contextmanager
-def _team(threads: int) -> Iterator[Team]:
+def _team(names: Sequence[str], threads: int) -> Iterator[Team]:
     with TemporaryDirectory(prefix="benchmarks-") as folder, ExitStack() as stack:
-        yield Team(Place(threads, Path(folder) / "caches", Path(folder)), stack)
+        yield Team(names, Place(threads, Path(folder) / "caches", Path(folder)), stack)
 
 
 def _measured(cases: Sequence[Case], team: Team, plan: Plan, file: Path | None) -> dict[str, Any]:
@@ -156,6 +157,9 @@ def entry(case: Case, samples: Mapping[str, Sequence[float]], roof: Roof) -> dic
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kernels", description=__doc__)
     parser.add_argument("--only", nargs="+", default=[""], metavar="TEXT", help="kernels with any of these in the name")
+    parser.add_argument(
+        "--peers", type=peers_among(KERNEL_RUNNERS), default="all", help="comma-separated, or all, or none"
+    )
     parser.add_argument("--threads", type=positive(int), default=1, help="of every system (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there")
     parser.add_argument("--rounds", type=positive(int), default=ROUNDS, help="turns each (default: %(default)s)")

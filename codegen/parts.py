@@ -114,6 +114,11 @@ class Part:
     windows: tuple[Reduction, ...] = ()
 
     @property
+    def bounding_axes(self) -> set[str]:
+        """Names of axes that a bound depends on: they stay plain loops around the reductions."""
+        return {name for bounds in self.bounds.values() for bound in bounds for name in names_in(bound)}
+
+    @property
     def exprs(self) -> Iterator[Expr]:
         for reduction in (*self.reductions, *self.windows):
             yield from reduction.exprs
@@ -218,7 +223,7 @@ def _leaves(index: Index, dim: int, ranges: Mapping[str, tuple[int, int]]) -> bo
 def coalesce(part: Part, buffers: Sequence[Buffer]) -> Part:
     """Merges neighbouring axes wherever all accesses allow it: fewer, longer loops."""
     part = coalesce_reductions(part, buffers)
-    fixed = {name for bounds in part.bounds.values() for bound in bounds for name in names_in(bound)}
+    fixed = part.bounding_axes
     position = len(part.axes) - 1
     while position > 0:
         outer, inner = part.axes[position - 1 : position + 1]

@@ -98,7 +98,7 @@ class _Builder:
             if self.plan.buffer(value).place == "output":
                 places[self.plan.buffer_of[value]] = Entry("output", i)
         for value in self.graph.values():
-            if self.plan.buffer(value).place == "constant":
+            if self.plan.buffer(value).place == "constant" and not isinstance(value.op, Alias):
                 places[self.plan.buffer_of[value]] = self._constant(value)
         for number, buffer in enumerate(self.plan.buffers):
             entry = places.get(number, Entry("arena", 0, buffer.offset))

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codegen.loops import Buffer, names_in
+from codegen.loops import Buffer
 from codegen.parts import Part, Reduction, flat
 from codegen.target import Target
 from graphc.ir.nest import Affine, Axis, Load, Position, walk
@@ -91,18 +91,18 @@ def store_stride(part: Part, axis: str, buffers: Sequence[Buffer]) -> int:
 
 def vector_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:
     """The kept axis along which everything is contiguous or constant (the longest such), or None."""
-    good = [
-        a
-        for a in part.axes
-        if strides_along(part, a.name, buffers) <= {0, 1} and store_stride(part, a.name, buffers) == 1
-    ]
+    good = [a for a in _laneable(part, buffers) if strides_along(part, a.name, buffers) <= {0, 1}]
     return max(good, key=lambda a: int(a.extent), default=None)
 
 
 def contiguous_store_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:
     """The kept axis along which results lie side by side, whatever the loads do."""
-    good = [a for a in part.axes if store_stride(part, a.name, buffers) == 1]
-    return max(good, key=lambda a: int(a.extent), default=None)
+    return max(_laneable(part, buffers), key=lambda a: int(a.extent), default=None)
+
+
+def _laneable(part: Part, buffers: Sequence[Buffer]) -> list[Axis]:
+    fixed = part.bounding_axes
+    return [a for a in part.axes if a.name not in fixed and store_stride(part, a.name, buffers) == 1]
 
 
 def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tiling:
@@ -137,7 +137,7 @@ def _register_tile(
 
     Beside the accumulators a row of vectors and one broadcast must fit the registers.
     """
-    fixed = {name for bounds in part.bounds.values() for bound in bounds for name in names_in(bound)}
+    fixed = part.bounding_axes
     reusing = [
         a
         for a in part.axes

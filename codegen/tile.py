@@ -281,7 +281,7 @@ class _Tiles:
         if whole < int(axis.extent):
             block = (*block, Loop(axis.name, const(whole), const(int(axis.extent)), point(0)))
         for a in reversed(outer):
-            block = (Loop(a.name, const(0), extent(a), block),)
+            block = (Loop(a.name, *self.part.bounds.get(a.name, (const(0), extent(a))), block),)
         return block
 
     def _tile_cleared(self, starts: Starts) -> Block:

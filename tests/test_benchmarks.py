@@ -11,16 +11,27 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks import materials, report
+from benchmarks import kernel_table, kernels, materials, report
 from benchmarks.__main__ import main
-from benchmarks.agreement import Disagreement, deviations, require_agreement, require_epoch_agreement
+from benchmarks.agreement import (
+    Disagreement,
+    deviations,
+    require_agreement,
+    require_epoch_agreement,
+    require_same_results,
+)
 from benchmarks.architecture import summarize, without_dropout
-from benchmarks.child import Child, WorkerFailed
+from benchmarks.cases import CASES, Adam, ColumnSum, Convolution, CrossEntropy, Kernel, LayerNorm, Matmul
+from benchmarks.child import Child, Place, WorkerFailed
 from benchmarks.plot import svg
 from benchmarks.race import Plan, Row, entry, race
+from benchmarks.roof import FMA_ROOF, Roof, copy_ir, fma_ir, measure_roof
+from benchmarks.runners import graphc_kernels
 from benchmarks.systems import OURS, SYSTEMS, environment
 from benchmarks.table import table
 from benchmarks.workloads import WORKLOADS
+from codegen.jit import assembly
+from codegen.target import named_target
 
 # Counted by hand from the layers' sizes: two per multiply-add, three passes in training less the first input gradient.
 MFLOP = {
@@ -41,6 +52,7 @@ MFLOP = {
     "W8-ae": 282.1,
     "W8-logreg": 4.014,
 }
+ROOF = Roof(gflops=200.0, copy_gb_s=50.0)
 RESULT_KEYS = {"median_ms", "min_ms", "spread", "first_step_s", "rss_mb"}
 
 
@@ -132,7 +144,7 @@ def measured(workload: str = "W2-train", threads: int = 2, **medians: float) -> 
         name.replace("_", "-"): Row(0.25, 100.0, f"{name} 1.0", [ms * k for k in (0.9, 0.95, 1, 1.1, 1.5)])
         for name, ms in medians.items()
     }
-    return entry(WORKLOADS[workload], threads, rows, roof_gflops=200.0)
+    return entry(WORKLOADS[workload], threads, rows, ROOF)
 
 
 def test_entry_of_the_json_file() -> None:
@@ -175,7 +187,8 @@ def test_workers_that_die_are_left_out_and_named(caplog: pytest.LogCaptureFixtur
 def test_an_error_in_a_worker_is_an_answer_and_not_its_end(tmp_path: Path) -> None:
     workload = WORKLOADS["tiny-train"]
     materials.save(tmp_path / "m.npz", materials.make(workload))
-    with Child(SYSTEMS["numpy"], workload, tmp_path / "m.npz", 1, tmp_path, tmp_path) as child:
+    arguments = (Place(1, tmp_path, tmp_path), "benchmarks.worker", workload.name, str(tmp_path / "m.npz"))
+    with Child(SYSTEMS["numpy"], *arguments) as child:
         with pytest.raises(WorkerFailed, match=r"time: .*samples"):
             child.ask("time")
         assert child.ask("start")["loss"] == pytest.approx(child.ask("check")[0])
@@ -224,3 +237,211 @@ def test_plot_shows_every_peer_where_its_ratio_belongs() -> None:
 
 def test_plot_without_us_is_nothing() -> None:
     assert svg([measured(torch=1.0)]) == ""
+
+
+# Single kernels
+
+
+def test_roof_of_this_machine() -> None:
+    roof = measure_roof(1)
+    assert 0.5 < roof.gflops < 5000 and 0.1 < roof.copy_gb_s < 2000
+
+
+@pytest.mark.parametrize(
+    ("cpu", "mnemonic", "chains"),
+    [("x86-64-v3", "vfmadd", 12), ("x86-64-v4", "vfmadd", 24), ("neoverse-n1", "fml", 24)],
+)
+def test_fma_loop_is_nothing_but_multiply_adds(cpu: str, mnemonic: str, chains: int) -> None:
+    target = named_target(cpu)
+    loop = _innermost_loop(assembly(fma_ir(target), target))
+    assert sum(line.startswith(mnemonic) for line in loop) == chains
+    assert not any("(%rsp)" in line or "[sp" in line for line in loop)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "plain", "streaming"), [("x86-64-v3", "vmovaps", "vmovntps"), ("x86-64-v4", "vmovaps", "vmovntps")]
+)
+def test_copy_loop_stores_as_it_is_told(cpu: str, plain: str, streaming: str) -> None:
+    target = named_target(cpu)
+    loops = [_innermost_loop(assembly(copy_ir(target, non_temporal), target)) for non_temporal in (False, True)]
+    stores = [[line.split()[0] for line in loop if line.endswith("(%rsi)")] for loop in loops]
+    assert stores == [[plain] * 4, [streaming] * 4]
+
+
+def _innermost_loop(text: str) -> list[str]:
+    """The instructions from the first label that something jumps back to, up to that jump."""
+    lines = [line.strip() for line in text.splitlines()]
+    labels = {line.rstrip(":"): number for number, line in enumerate(lines) if line.endswith(":")}
+    back = [
+        (labels[w], n)
+        for n, line in enumerate(lines)
+        if (w := line.split()[-1] if line else "") in labels and labels[w] < n and line.startswith(("j", "b", "cb"))
+    ]
+    start, end = back[0]
+    return lines[start + 1 : end]
+
+
+# Counted by hand: nominal operations, padding included, or the bytes that must be moved.
+@pytest.mark.parametrize(
+    ("name", "work", "unit"),
+    [
+        ("matmul 512 A^T B", 0.268435456, "GFLOP/s"),
+        ("conv-forward 8x14x14x256->256 3x3", 2 * 8 * 14 * 14 * 256 * 256 * 9 / 1e9, "GFLOP/s"),
+        ("conv-filter-gradient 8x56x56x64->128 3x3 stride 2", 2 * 8 * 28 * 28 * 64 * 128 * 9 / 1e9, "GFLOP/s"),
+        ("conv-input-gradient 8x224x224x3->64 7x7 stride 2", 2 * 8 * 112 * 112 * 64 * 3 * 49 / 1e9, "GFLOP/s"),
+        ("depthwise-forward 8x112x112x96->96 3x3 stride 2", 4 * 8 * 96 * (112**2 + 56**2) / 1e9, "GB/s"),
+        ("adam 10M", 0.28, "GB/s"),
+        ("layer-norm 4096x768", 8 * 4096 * 768 / 1e9, "GB/s"),
+    ],
+)
+def test_work_of_a_kernel(name: str, work: float, unit: str) -> None:
+    assert CASES[name].work == pytest.approx(work) and CASES[name].unit == unit
+
+
+def test_every_convolution_has_its_two_gradients() -> None:
+    shapes = {
+        part: [c.shape for c in CASES.values() if c.group == f"conv-{part}"]
+        for part in ("forward", "input-gradient", "filter-gradient")
+    }
+    assert shapes["forward"] == shapes["input-gradient"] == shapes["filter-gradient"] and len(shapes["forward"]) == 19
+    assert CASES["conv-input-gradient 8x7x7x512->512 3x3"].groups == ["conv-input-gradient", "conv"]
+    assert CASES["adam 10M"].groups == ["adam"]
+
+
+def test_operands_of_a_kernel_are_the_same_each_time() -> None:
+    case = CASES["cross-entropy 128x10"]
+    made, again = case.arrays(), case.arrays()
+    assert made["labels"].dtype == np.int32 and set(made["labels"]) == set(range(10))
+    for name in ("logits", "labels"):
+        np.testing.assert_array_equal(made[name], again[name])
+
+
+def test_kernels_of_graphc_compute_what_they_are_named_after() -> None:
+    rng = np.random.default_rng(0)
+    runner = graphc_kernels.Runner(1)
+
+    def run(kernel: Kernel, **others: Any) -> tuple[dict[str, Any], list[Any]]:
+        arrays = {name: rng.standard_normal(shape, np.float32) for name, shape in kernel.shapes.items()} | others
+        job = runner.build(kernel, {name: array.copy() for name, array in arrays.items()})
+        return arrays, [np.asarray(array) for array in job.arrays(job.run())]
+
+    for transposed in ("", "a", "b"):
+        x, (product,) = run(Matmul(5, 7, 6, transposed))
+        wanted = (x["a"].T if transposed == "a" else x["a"]) @ (x["b"].T if transposed == "b" else x["b"])
+        np.testing.assert_allclose(product, wanted, rtol=1e-4, atol=1e-5)
+    pointwise = Convolution(2, 7, 5, 6, kernel=1, stride=2, padding=0)
+    x, (y,) = run(pointwise)
+    np.testing.assert_allclose(y, np.maximum(x["x"][:, ::2, ::2] @ x["w"][0, 0] + x["bias"], 0), rtol=1e-4, atol=1e-5)
+    x, (dx,) = run(replace(pointwise, part="input-gradient"))
+    wanted = np.zeros((2, 7, 7, 5), np.float32)
+    wanted[:, ::2, ::2] = x["dy"] @ x["w"][0, 0].T
+    np.testing.assert_allclose(dx, wanted, rtol=1e-4, atol=1e-5)
+    x, (dw,) = run(replace(pointwise, part="filter-gradient"))
+    np.testing.assert_allclose(dw[0, 0], np.einsum("nhwc,nhwf->cf", x["x"][:, ::2, ::2], x["dy"]), rtol=1e-4, atol=1e-4)
+    x, (total,) = run(ColumnSum(9, 5))
+    np.testing.assert_allclose(total, x["x"].sum(0), rtol=1e-4, atol=1e-5)
+    labels = np.array([2, 0, 1, 2], np.int32)
+    x, (loss, gradient) = run(CrossEntropy(4, 3), labels=labels)
+    odds = np.exp(x["logits"]) / np.exp(x["logits"]).sum(1, keepdims=True)
+    np.testing.assert_allclose(loss, -np.log(odds[np.arange(4), labels]).mean(), rtol=1e-5)
+    np.testing.assert_allclose(gradient, (odds - np.eye(3)[labels]) / 4, rtol=1e-4, atol=1e-6)
+    x, (y, dx, dgamma, dbeta) = run(LayerNorm(4, 9, gradients=True))
+    scaled = (x["x"] - x["x"].mean(1, keepdims=True)) / np.sqrt(x["x"].var(1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(y, scaled * x["gamma"] + x["beta"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dgamma, (x["dy"] * scaled).sum(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dbeta, x["dy"].sum(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(dx.sum(1), np.zeros(4), atol=1e-5)
+    x, (w, first, second) = run(Adam(33))
+    np.testing.assert_allclose(w, x["w"] - 1e-3 * np.sign(x["g"]), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(first, 0.1 * x["g"], rtol=1e-4)
+    np.testing.assert_allclose(second, 0.001 * x["g"] ** 2, rtol=1e-4)
+
+
+def test_results_of_kernels_must_agree() -> None:
+    one, other = np.ones((2, 3)), np.zeros(4)
+    require_same_results({"a": [one, other], "b": [one + 1e-6, other]})
+    with pytest.raises(Disagreement, match="different shapes"):
+        require_same_results({"a": [one], "b": [one.T]})
+    with pytest.raises(Disagreement, match=r"the elements of result 1 differ .* c by 1\.0e\+00"):
+        require_same_results({"a": [one, other], "b": [one, other], "c": [one, np.array([0.0, 0, 1, 0])]})
+
+
+def kernel_record(**medians: float) -> dict[str, Any]:
+    """A record of two kernels, in both of which the systems have the given medians."""
+    samples = {name.replace("_", "-"): [ms * k for k in (0.9, 0.95, 1, 1.1, 1.5)] for name, ms in medians.items()}
+    entries = [kernels.entry(CASES[name], samples, ROOF) for name in ("matmul 1024 A B", "adam 10M")]
+    means = kernel_table.geometric_means(entries)
+    versions = {name: f"{name} 1.0" for name in samples}
+    return {
+        "threads": 1,
+        "context": {"date": "2026-01-01", "machine": "here", "versions": versions},
+        "geometric_means": means,
+        "kernels": entries,
+    }
+
+
+def test_record_of_kernels() -> None:
+    made = json.loads(json.dumps(kernel_record(graphc=10.0, torch=20.0, jax=5.0, torch_unlocked=1.0)))
+    product, update = made["kernels"]
+    assert (product["best_peer"], product["ratio"], product["roof"], product["roof_is"]) == (
+        "jax",
+        0.5,
+        200.0,
+        FMA_ROOF,
+    )
+    assert (update["unit"], update["roof"]) == ("GB/s", 50.0)
+    assert set(product["results"]["graphc"]) == {"median_ms", "min_ms", "spread"}
+    assert made["geometric_means"]["all"] == pytest.approx(
+        {"torch": 2.0, "torch-unlocked": 0.1, "jax": 0.5, "best peer": 0.5}
+    )
+    assert list(made["geometric_means"]) == ["matmul", "adam", "all"]
+
+
+def test_table_of_kernels() -> None:
+    product, update, *means = kernel_table.rows(kernel_record(graphc=20.0, torch=40.0))
+    assert product == ["matmul 1024 A B", "2e+04", "15%", "107.4 GFLOP/s", "54%", "2.00", "", "", "2.00"]
+    assert update[3:5] == ["14 GB/s", "28%"] and means[-1][0] == "geometric mean, all"
+    assert kernel_table.rows(kernel_record(torch=40.0))[0][1] == "missing"
+    assert all(len(row) == len(kernel_table.HEADER) for row in (product, update, *means))
+    assert kernel_table.table(kernel_record(graphc=20.0, torch=40.0)).row_count == 5
+
+
+def test_report_writes_kernels_between_markers_of_their_own(tmp_path: Path) -> None:
+    models, record, page = tmp_path / "models.json", tmp_path / "kernels.json", tmp_path / "performance.md"
+    models.write_text(json.dumps([measured(graphc=5.0, torch=10.0)]))
+    record.write_text(json.dumps(kernel_record(graphc=20.0, torch=40.0)))
+    assert report.main([str(models), "--kernels", str(record), "--page", str(page)]) == 0
+    both = page.read_text()
+    assert "| adam 10M | 2e+04 | 15% | 14 GB/s | 28% | 2.00 |" in both and "| W2-train | 2 | 5 ±15% |" in both
+    record.write_text(json.dumps(kernel_record(graphc=10.0, torch=40.0)))
+    report.main(["--kernels", str(record), "--page", str(page)])
+    assert "| adam 10M | 1e+04 |" in page.read_text() and "| W2-train | 2 | 5 ±15% |" in page.read_text()
+    assert report.updated(page.read_text(), "", report.KERNELS) == report.updated(both, "", report.KERNELS)
+
+
+def test_kernels_refuses_a_name_that_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    assert kernels.main(["--only", "winograd"]) == 2
+    assert "no kernel has winograd in its name" in caplog.text and "adam 10M" in caplog.text
+
+
+def test_kernels_race_without_peers(tmp_path: Path) -> None:
+    file = tmp_path / "kernels.json"
+    assert (
+        kernels.main(
+            [
+                "--only",
+                "cross-entropy 128x10",
+                "--peers",
+                "none",
+                "--rounds",
+                "1",
+                "--seconds",
+                "0.01",
+                "--json",
+                str(file),
+            ]
+        )
+        == 0
+    )
+    (entry,) = json.loads(file.read_text())["kernels"]
+    assert entry["kernel"] == "cross-entropy 128x10" and 0 < entry["results"][OURS]["median_ms"] < 1000
