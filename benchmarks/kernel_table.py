@@ -43,7 +43,7 @@ def table(record: Mapping[str, Any]) -> Table:
     """One row per kernel and one per group; `torch /` is PyTorch's median divided by graphc's."""
     made = Table(title=f"kernels, threads: {record['threads']}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in HEADER:
-        made.add_column(column, justify="left" if column == "kernel" else "right", no_wrap=column == "kernel")
+        made.add_column(column, justify="left" if column == "kernel" else "right", no_wrap=True)
     for row in rows(record):
         made.add_row(*row, style="bold" if row[1] == "" else None)
     return made

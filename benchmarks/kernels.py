@@ -29,7 +29,7 @@ from benchmarks.roof import Roof, measure_roof
 from benchmarks.systems import KERNEL_RUNNERS, OURS, SYSTEMS
 
 TURN_SECONDS = 0.2
-MIN_WIDTH = 140
+MIN_WIDTH = 160
 
 _log = logging.getLogger("benchmarks")
 

@@ -29,7 +29,7 @@ FMA_ROOF = "register FMA loop"
 STAND_IN = "numpy sgemm (no FMA here)"
 COPY_ROOF = "copy, the better of ordinary and non-temporal stores"
 
-_WINDOWS = 12
+_WINDOWS = 32
 _FMA_PASSES = 2_000_000  # some milliseconds: threads do not start at the same microsecond
 _COPY_BYTES = 128 * 2**20  # in each direction, all threads together: beyond the last cache
 _COPY_UNROLL = 4

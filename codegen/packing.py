@@ -20,7 +20,8 @@ from graphc.ir.types import DType, Rows, size_of
 NARROW = 4  # kept axes shorter than this are not worth the lanes
 PANEL_VECTORS = 2  # width of a panel, in vectors
 LONG_STEP = 1024  # bytes between reduction steps from which a large operand is cut into panels
-LARGE = 512 * 1024  # bytes
+LARGE = 2 * 1024 * 1024  # bytes of an operand that does not stay in the cache next to the core
+LARGE_TURNED = 512 * 1024  # the same for one that must be copied anyway
 ROWS = 128  # results that must share an operand for the copy to pay
 
 AddBuffer = Callable[[str, DType, tuple[int, ...]], int]
@@ -46,7 +47,7 @@ def pack(part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddB
         return None
     is_contiguous = flat(load.index, buffers[load.operand]).coefficient(axis.name) == 1
     width = PANEL_VECTORS * target.lanes(load.dtype.size)
-    if _wants_panels(part, load, axis, width, buffers):
+    if _wants_panels(part, load, axis, width, buffers, LARGE if is_contiguous else LARGE_TURNED):
         part, axis = _in_panels(part, axis, width)
         load = _operand_along(part, axis.name, buffers) or load
     elif is_contiguous:
@@ -63,13 +64,15 @@ def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | N
     return None
 
 
-def _wants_panels(part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer]) -> bool:
+def _wants_panels(
+    part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer], large: int
+) -> bool:
     """A large operand, read often, whose packed rows would lie far apart."""
     buffer = buffers[load.operand]
     step = int(axis.extent) * buffer.dtype.size
     is_divisible = not isinstance(axis.extent, Rows) and int(axis.extent) % width == 0 and int(axis.extent) > width
     nbytes = size_of(buffer.shape) * buffer.dtype.size
-    return is_divisible and step >= LONG_STEP and nbytes >= LARGE and part.points >= ROWS * int(axis.extent)
+    return is_divisible and step >= LONG_STEP and nbytes >= large and part.points >= ROWS * int(axis.extent)
 
 
 def _in_panels(part: Part, axis: Axis, width: int) -> tuple[Part, Axis]:

@@ -173,18 +173,19 @@ class CompileMetrics:
             else:
                 metric.update_state(target, predictions[index])
 
-    def result(self) -> dict[str, Any]:
-        """The results by name; a name that is taken gets `weighted_` before it or a number behind it."""
-        results: dict[str, Any] = {}
+    @property
+    def named(self) -> dict[str, Any]:
+        """The metrics by the name of their log; one that is taken gets `weighted_` before it or a number behind it."""
+        found: dict[str, Any] = {}
         for _, prefix, metric, _ in self.entries:
             name = f"{prefix}{metric.name}"
-            if name in results:
+            if name in found:
                 name = f"{prefix}weighted_{metric.name}"
             unique, number = name, 1
-            while unique in results:
+            while unique in found:
                 unique, number = f"{name}_{number}", number + 1
-            results[unique] = metric.result()
-        return results
+            found[unique] = metric
+        return found
 
 
 def output_names_of(y_pred: Any, names: Sequence[str] | None) -> list[str | None]:

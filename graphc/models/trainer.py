@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -150,26 +150,23 @@ class Trainer:
 
     def get_metrics_result(self) -> dict[str, float]:
         """All running results by name, in alphabetical order."""
-        results = self._ordered_results()
-        return dict(sorted(results.items()))
+        return dict(sorted(_results(self._named_metrics()).items()))
 
-    def _ordered_results(self) -> dict[str, Any]:
-        results: dict[str, Any] = {}
-        compiled = self._compile_metrics
-        for metric in self.metrics:
-            if compiled is not None and any(metric is known for known in compiled.metrics):
-                continue
-            results[metric.name] = metric.result()
-        if compiled is not None:
-            results.update(compiled.result())
-        flat: dict[str, Any] = {}
-        for name, value in results.items():
-            flat.update(value if isinstance(value, Mapping) else {name: value})
-        return {name: _number(value) for name, value in flat.items()}
+    def _named_metrics(self) -> dict[str, Any]:
+        """The metrics by the name of their log, the compiled ones last."""
+        compiled = self._compile_metrics.named if self._compile_metrics is not None else {}
+        chosen = list(compiled.values())
+        own = {m.name: m for m in self.metrics if not any(m is known for known in chosen)}
+        return own | compiled
+
+    def _log_reader(self) -> Callable[[], dict[str, float]]:
+        """`get_metrics_result` for as long as the model has these metrics: found once, read after any step."""
+        named = dict(sorted(self._named_metrics().items()))
+        return lambda: _results(named)
 
     def _result_list(self) -> Any:
         """Loss first, then the metrics in the order given; a scalar if there is nothing but the loss."""
-        values = list(self._ordered_results().values())
+        values = list(_results(self._named_metrics()).values())
         return values[0] if len(values) == 1 else values
 
     # ---- executables
@@ -177,7 +174,7 @@ class Trainer:
     def executable(
         self, mode: str = "infer", batch_size: int | None = None, *, like: Any = None, threads: int | None = None
     ) -> Any:
-        """The native executable of one step.
+        """The native executable of one step: with the mode alone the one used last, if there is one.
 
         mode: "infer", "train" or "evaluate". like: an example (x,), (x, y) or (x, y, sample_weight) whose dtypes and
         shapes without batch are compiled for. Without one the model's own inputs are taken, and for the other modes
@@ -187,11 +184,17 @@ class Trainer:
 
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}; received: {mode!r}")
+        if batch_size is None and like is None and threads is None and (latest := self._latest(mode)) is not None:
+            return latest
         batch = data.checked_batch_size(batch_size) or data.DEFAULT_BATCH
         if like is None:
             like = self._example_inputs() if mode == "infer" else (*self._example_inputs(), self._example_targets())
         parts = like if isinstance(like, tuple) else (like,)
         return self._executable(mode, Signature.of(*(*parts, None, None)[:3]), batch, threads)
+
+    def _latest(self, mode: str) -> Any:
+        """The executable of this mode that was compiled last, or None."""
+        return next((found for key, found in reversed(self._executables.items()) if key[0] == mode), None)  # type: ignore[attr-defined]
 
     def _example_inputs(self) -> tuple[Any, ...]:
         inputs = getattr(self, "input", None) if self.built else None
@@ -228,7 +231,7 @@ class Trainer:
         tracers = {"infer": trace.trace_predict, "evaluate": trace.trace_test, "train": trace.trace_train}
         step = tracers[mode](self, signature, batch)
         options = compile_options(threads=threads) if threads else compile_options()
-        return ModelExecutable(mode, step, signature, batch, self.get_metrics_result, options, self.run_eagerly)
+        return ModelExecutable(mode, step, signature, batch, self._log_reader(), options, self.run_eagerly)
 
     def _executable_for(self, mode: str, source: Source, rows: int) -> Any:
         """An executable for `rows` rows of this data: the smallest known one that is large enough, or a new one."""
@@ -440,18 +443,20 @@ class Trainer:
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One training step; the running loss and metrics since the last `reset_metrics()`."""
+        """One training step; the loss and metrics of this batch (as in Keras, the running ones start anew)."""
         self._assert_compiled()
         source = _one_batch(x, y, sample_weight, class_weight)
         self._prepare(source)
+        self.reset_metrics()
         self._executable("train", source.signature, source.size).run(source.flat, source.size)
         return self.get_metrics_result() if return_dict else self._result_list()
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Loss and metrics of one batch, added to the running ones."""
+        """Loss and metrics of one batch (as in Keras, the running ones start anew)."""
         self._assert_compiled()
         source = _one_batch(x, y, sample_weight)
         self._prepare(source)
+        self.reset_metrics()
         self._executable("evaluate", source.signature, source.size).run(source.flat, source.size)
         return self.get_metrics_result() if return_dict else self._result_list()
 
@@ -473,7 +478,21 @@ def _scalar(loss: Any) -> Any:
     return ops.mean(loss) if len(loss.shape) else loss
 
 
+def _results(named: Mapping[str, Any]) -> dict[str, Any]:
+    """The results of metrics as numbers (or arrays); a metric of several results gives its own names."""
+    found: dict[str, Any] = {}
+    for name, metric in named.items():
+        value = metric.result()
+        if isinstance(value, Mapping):
+            found.update({key: _number(part) for key, part in value.items()})
+        else:
+            found[name] = _number(value)
+    return found
+
+
 def _number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return float(value)
     array = np.asarray(value)
     return float(array) if array.ndim == 0 else array
 
