@@ -43,6 +43,18 @@ def accumulations(reductions: Sequence[Reduction], index: tuple[Affine, ...], ma
     return tuple(block)
 
 
+def folded(reductions: Sequence[Reduction], chains: Sequence[tuple[Affine, ...]]) -> Block:
+    """The accumulators of all chains combined into the first chain's, pairwise."""
+    block: list[Stmt] = []
+    distance = 1
+    while distance < len(chains):
+        for i in range(0, len(chains) - distance, 2 * distance):
+            a, b = chains[i], chains[i + distance]
+            block += [Accumulate(replace(r.reg, index=a), r.combine, replace(r.reg, index=b)) for r in reductions]
+        distance *= 2
+    return tuple(block)
+
+
 def grouped(reductions: Sequence[Reduction]) -> list[list[Reduction]]:
     """Reductions over the same axes share their loops, unless padding makes their bounds differ."""
     groups: list[list[Reduction]] = []

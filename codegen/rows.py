@@ -7,18 +7,19 @@ several stages need is kept in a row of scratch memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from codegen.loops import Block, Bound, Buffer, Kernel, Let, Loop, Split, Stmt, Store, Unroll, Vector, const
 from codegen.parts import Part, Reduction, chunk, extent, work
-from codegen.reductions import accumulations, initial
+from codegen.reductions import accumulations, folded, initial
 from codegen.schedule import lanes_of
 from codegen.target import Target
 from graphc.ir.nest import AcrossLanes, Affine, Apply, Axis, Const, Expr, Position
 from graphc.ir.types import DType, Rows, size_of
 
 SHORT = 4  # rows of at most so many vectors are written out
+CHAINS = 4  # accumulators of a longer row
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +77,29 @@ def _stage(stage: Stage, lanes: int) -> Block:
         return (*stage.lets, *stage.stores, *stage.after)
     # accumulators are numbered apart from the scalar that takes their name once the lanes are combined
     partial = tuple(replace(r, reg=replace(r.reg, name=f"{r.reg.name}.lanes")) for r in stage.reductions)
-    block: list[Stmt] = []
-    if partial:
-        block.append(Vector(stage.axes[-1].name, const(0), lanes, initial(partial)))
+    chains = _chains(stage, lanes) if partial else ()
+    var = stage.axes[-1].name
+    block: list[Stmt] = [Vector(var, const(0), lanes, initial(partial, chain)) for chain in chains]
     block += _passes(stage, partial, list(stage.axes), lanes)
+    if len(chains) > 1:
+        block.append(Vector(var, const(0), lanes, folded(partial, chains)))
     for reduction, lanewise in zip(stage.reductions, partial, strict=True):
         dtype = DType.I32 if reduction.position is not None else reduction.reg.dtype
-        across = AcrossLanes(reduction.combine, lanewise.reg, dtype)
+        across = AcrossLanes(reduction.combine, replace(lanewise.reg, index=chains[0]), dtype)
         block.append(Let(replace(reduction.reg, dtype=dtype), across))
     return (*block, *stage.after)
+
+
+def _chains(stage: Stage, lanes: int) -> tuple[tuple[Affine, ...], ...]:
+    """Register indices of the accumulators that take turns along the row: one, or CHAINS along a long row.
+
+    Then no addition waits for the one before, and fewer come on top of each other.
+    """
+    axis = stage.axes[-1]
+    is_long = axis.name in stage.bounds or int(axis.extent) >= lanes * max(CHAINS, SHORT + 1)
+    if stage.stores or not is_long or any(r.position is not None for r in stage.reductions):
+        return ((),)
+    return tuple((const(u),) for u in range(CHAINS))
 
 
 def _passes(stage: Stage, partial: Sequence[Reduction], axes: list[Axis], lanes: int) -> Block:
@@ -93,36 +108,53 @@ def _passes(stage: Stage, partial: Sequence[Reduction], axes: list[Axis], lanes:
     if len(axes) > 1:
         return (Loop(axis.name, start, stop, _passes(stage, partial, axes[1:], lanes)),)
 
-    def body(masked: bool) -> Block:
-        return (*accumulations(partial, (), masked), *stage.lets, *stage.stores)
+    chains = _chains(stage, lanes)
+
+    def body(at: Affine, chain: int, active: Bound | None = None) -> Stmt:
+        steps = accumulations(partial, chains[chain], active is not None)
+        return Vector(axis.name, at, lanes, (*steps, *stage.lets, *stage.stores), active)
 
     if isinstance(stop, Affine) and not stop.terms and isinstance(start, Affine) and not start.terms:
-        return _static_row(axis, stop.constant, lanes, body(False), body(True))
-    return _dynamic_row(axis, start, stop, lanes, body(False), body(True))
+        return _static_row(axis, stop.constant, lanes, len(chains), body)
+    return _dynamic_row(axis, start, stop, lanes, len(chains), body)
 
 
-def _static_row(axis: Axis, length: int, lanes: int, body: Block, tail: Block) -> Block:
+Body = Callable[..., Stmt]
+"""The work on one vector: from its first element, its chain, and how many lanes are active (default: all)."""
+
+
+def _static_row(axis: Axis, length: int, lanes: int, chains: int, body: Body) -> Block:
     whole, rest = divmod(length, lanes)
     block: list[Stmt] = []
     at = f"{axis.name}.o"
     if 0 < whole <= SHORT:
-        block.append(Unroll(at, tuple(range(whole)), (Vector(axis.name, Affine.of(at) * lanes, lanes, body),)))
+        block.append(Unroll(at, tuple(range(whole)), (body(Affine.of(at) * lanes, 0),)))
     elif whole:
-        block.append(Loop(at, const(0), const(whole * lanes), (Vector(axis.name, Affine.of(at), lanes, body),), lanes))
+        long = whole - whole % chains
+        block += _turns(at, const(0), const(long * lanes), lanes, chains, body)
+        block += _turns(at, const(long * lanes), const(whole * lanes), lanes, 1, body) if long < whole else ()
     if rest:
-        block.append(Vector(axis.name, const(whole * lanes), lanes, tail, const(rest)))
+        block.append(body(const(whole * lanes), 0, const(rest)))
     return tuple(block)
 
 
-def _dynamic_row(axis: Axis, start: Bound, stop: Bound, lanes: int, body: Block, tail: Block) -> Block:
+def _turns(at: str, start: Bound, stop: Bound, lanes: int, chains: int, body: Body) -> Block:
+    """Whole vectors from start to stop, a vector to each chain in turn."""
+    return (Loop(at, start, stop, tuple(body(Affine.of(at) + u * lanes, u) for u in range(chains)), lanes * chains),)
+
+
+def _dynamic_row(axis: Axis, start: Bound, stop: Bound, lanes: int, chains: int, body: Body) -> Block:
     """Whole vectors, then one masked vector if anything is left."""
-    at = Affine.of(f"{axis.name}.o")
+    at = f"{axis.name}.o"
     first, last = (Position(b, DType.I64) if isinstance(b, Affine) else b for b in (start, stop))
     length = Apply("max", (Apply("sub", (last, first), DType.I64), Const(0, DType.I64)), DType.I64)
-    rest = Apply("mod", (length, Const(lanes, DType.I64)), DType.I64)
-    done: Expr = Apply("sub", (last, rest), DType.I64)
-    left = Apply("sub", (last, Position(at, DType.I64)), DType.I64)
-    return (
-        Loop(f"{axis.name}.o", start, done, (Vector(axis.name, at, lanes, body),), lanes),
-        Loop(f"{axis.name}.o", done, last, (Vector(axis.name, at, lanes, tail, left),), lanes),
-    )
+
+    def until(step: int) -> Expr:
+        rest = Apply("mod", (length, Const(step, DType.I64)), DType.I64)
+        return Apply("sub", (last, rest), DType.I64)
+
+    left = Apply("sub", (last, Position(Affine.of(at), DType.I64)), DType.I64)
+    turns = _turns(at, start, until(lanes * chains), lanes, chains, body)
+    if chains > 1:
+        turns = (*turns, *_turns(at, until(lanes * chains), until(lanes), lanes, 1, body))
+    return (*turns, Loop(at, until(lanes), last, (body(Affine.of(at), 0, left),), lanes))

@@ -14,7 +14,7 @@ from random_graphs import Recipe, build
 from graphc.ir.text import print_graph
 from graphc.ir.verify import verify
 
-SLICE = 150  # graphs checked by default
+SLICE = 100  # graphs checked by default
 REDUCING_SECONDS = 60.0
 
 
