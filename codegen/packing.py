@@ -64,9 +64,7 @@ def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | N
     return None
 
 
-def _wants_panels(
-    part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer], large: int
-) -> bool:
+def _wants_panels(part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer], large: int) -> bool:
     """A large operand, read often, whose packed rows would lie far apart."""
     buffer = buffers[load.operand]
     step = int(axis.extent) * buffer.dtype.size
