@@ -43,14 +43,14 @@ def accumulations(reductions: Sequence[Reduction], index: tuple[Affine, ...], ma
     return tuple(block)
 
 
-def folded(reductions: Sequence[Reduction], chains: Sequence[tuple[Affine, ...]]) -> Block:
-    """The accumulators of all chains combined into the first chain's, pairwise."""
+def folded(reductions: Sequence[Reduction], chains: Sequence[Sequence[Reg]]) -> Block:
+    """The registers of all chains (one for every reduction in each) combined into those of the first, pairwise."""
     block: list[Stmt] = []
     distance = 1
     while distance < len(chains):
         for i in range(0, len(chains) - distance, 2 * distance):
-            a, b = chains[i], chains[i + distance]
-            block += [Accumulate(replace(r.reg, index=a), r.combine, replace(r.reg, index=b)) for r in reductions]
+            pairs = zip(reductions, chains[i], chains[i + distance], strict=True)
+            block += [Accumulate(a, r.combine, b) for r, a, b in pairs]
         distance *= 2
     return tuple(block)
 

@@ -82,7 +82,8 @@ def _stage(stage: Stage, lanes: int) -> Block:
     block: list[Stmt] = [Vector(var, const(0), lanes, initial(partial, chain)) for chain in chains]
     block += _passes(stage, partial, list(stage.axes), lanes)
     if len(chains) > 1:
-        block.append(Vector(var, const(0), lanes, folded(partial, chains)))
+        registers = [[replace(r.reg, index=chain) for r in partial] for chain in chains]
+        block.append(Vector(var, const(0), lanes, folded(partial, registers)))
     for reduction, lanewise in zip(stage.reductions, partial, strict=True):
         dtype = DType.I32 if reduction.position is not None else reduction.reg.dtype
         across = AcrossLanes(reduction.combine, replace(lanewise.reg, index=chains[0]), dtype)

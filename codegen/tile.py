@@ -46,7 +46,7 @@ from codegen.parts import (
     span,
     work,
 )
-from codegen.reductions import accumulations, grouped, identity, initial
+from codegen.reductions import accumulations, folded, grouped, identity, initial
 from codegen.schedule import UNROLLED, Segment, Tiling, choose_tiling, lanes_of, peeled, vector_axis
 from codegen.target import Target
 from codegen.transpose import transpose_kernel, transposed_axes
@@ -240,9 +240,13 @@ class _Tiles:
         chains = [part.reductions, *self._more_chains(part, starts)]
         init = self._each(starts, lambda index: tuple(s for c in chains for s in initial(c, index)))
         steps = self._interleaved(chains, starts) if len(chains) > 1 else self._reductions(part, starts)
-        fold = self._each(starts, lambda index: _folded(chains, index)) if len(chains) > 1 else ()
+
+        def fold(index: tuple[Affine, ...]) -> Block:
+            return folded(part.reductions, [[replace(r.reg, index=index) for r in chain] for chain in chains])
+
+        folds = self._each(starts, fold) if len(chains) > 1 else ()
         names = frozenset(r.reg.name for chain in chains for r in chain)
-        block = (*(init if part.reductions else ()), *steps, *fold, *self._finished(part, starts))
+        block = (*(init if part.reductions else ()), *steps, *folds, *self._finished(part, starts))
         return self._with_registers(block, starts, names)
 
     def _more_chains(self, part: Part, starts: Starts) -> list[tuple[Reduction, ...]]:
@@ -536,19 +540,6 @@ def _stays(index: Affine, dim: int, ranges: Mapping[str, tuple[int, int]]) -> bo
 
 def _blocks(segments: Sequence[Segment]) -> int:
     return sum(s.count for s in segments)
-
-
-def _folded(chains: Sequence[Sequence[Reduction]], index: tuple[Affine, ...]) -> Block:
-    """All chains combined into the first, pairwise."""
-    regs = [[replace(r.reg, index=index) for r in chain] for chain in chains]
-    block: list[Stmt] = []
-    distance = 1
-    while distance < len(chains):
-        for i in range(0, len(chains) - distance, 2 * distance):
-            for reduction, a, b in zip(chains[0], regs[i], regs[i + distance], strict=True):
-                block.append(Accumulate(a, reduction.combine, b))
-        distance *= 2
-    return tuple(block)
 
 
 def _with_positions(expr: Expr, reductions: Sequence[Reduction]) -> Expr:
