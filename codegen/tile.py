@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from codegen.body import with_index
 from codegen.loops import (
-    Accumulate,
     Block,
     Bound,
     Buffer,
