@@ -8,9 +8,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-import urllib.error
 import urllib.parse
-import urllib.request
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -163,14 +161,17 @@ def _is_cached(target: Path, file_hash: str | None, algorithm: str) -> bool:
 
 
 def _download(origin: str, target: Path, file_hash: str | None, algorithm: str) -> None:
+    from urllib.error import HTTPError, URLError  # slow to import, and only a download needs them
+    from urllib.request import urlopen
+
     print_message(f"Downloading data from {origin}")
     with replacing(target) as temporary:
         try:
-            with urllib.request.urlopen(origin, timeout=_TIMEOUT) as response, open(temporary, "wb") as file:
+            with urlopen(origin, timeout=_TIMEOUT) as response, open(temporary, "wb") as file:
                 _copy(response, file)
-        except urllib.error.HTTPError as error:
+        except HTTPError as error:
             raise OSError(f"URL fetch failure on {origin}: {error.code} -- {error.msg}") from error
-        except urllib.error.URLError as error:
+        except URLError as error:
             raise OSError(f"URL fetch failure on {origin}: {error.errno} -- {error.reason}") from error
         if file_hash is not None and not has_hash(temporary, file_hash, algorithm):
             raise ValueError(
