@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.jit import Library, compile_object
+from codegen.jit import LoadedCode, compile_object
 from codegen.target import Target, host_target
 
 FMA_ROOF = "register FMA loop"
@@ -125,7 +125,7 @@ def _function(
     text: str, name: str, target: Target, arguments: Sequence[type[ctypes._SimpleCData[Any]]]
 ) -> Iterator[Callable[..., None]]:
     """The compiled function; calling it releases the interpreter's lock."""
-    with Library([compile_object(text, target)], target) as library:
+    with LoadedCode([compile_object(text, target)], target) as library:
         yield ctypes.CFUNCTYPE(None, *arguments)(library.address(name))
 
 

@@ -48,11 +48,11 @@ def assembly(ir_text: str, target: Target) -> str:
         return _emit(machine, module, as_object=False).decode()
 
 
-class Library:
-    """Objects loaded into this process, in one LLVM engine that is freed by `close()` or with the Library.
+class LoadedCode:
+    """Objects loaded into this process, in one LLVM engine that is freed by `close()` or with the LoadedCode.
 
     Objects may refer to each other and to the symbols of the process. An object is linked when the first of its symbols
-    is asked for. Addresses are valid until the Library is closed; nobody may be inside the code by then.
+    is asked for. Addresses are valid until the LoadedCode is closed; nobody may be inside the code by then.
     """
 
     def __init__(self, objects: Sequence[bytes], target: Target) -> None:

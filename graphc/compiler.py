@@ -31,7 +31,7 @@ from graphc.runtime.interpreted import InterpretedExecutable as InterpretedExecu
 from graphc.runtime.pool import Pool, default_threads
 
 if TYPE_CHECKING:
-    from codegen.jit import Library
+    from codegen.jit import LoadedCode
     from codegen.program import Code
     from codegen.target import Target
     from passes.manager import Pass
@@ -163,7 +163,7 @@ def _cache(options: CompileOptions) -> Cache | None:
 
 def _obtain(
     cache: Cache | None, what: str, target: Target, build: Callable[[], Image]
-) -> tuple[Image, Library, dict[str, int]]:
+) -> tuple[Image, LoadedCode, dict[str, int]]:
     """The image of what the text describes, from the cache or built and put there; linked, its symbols' addresses."""
     if cache is None:
         return _link(build(), target)
@@ -178,10 +178,10 @@ def _obtain(
     return linked
 
 
-def _link(image: Image, target: Target) -> tuple[Image, Library, dict[str, int]]:
+def _link(image: Image, target: Target) -> tuple[Image, LoadedCode, dict[str, int]]:
     from codegen import jit
 
-    library = jit.Library(image.objects, target)
+    library = jit.LoadedCode(image.objects, target)
     return image, library, {symbol: library.address(symbol) for symbol in image.symbols}
 
 

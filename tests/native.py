@@ -89,7 +89,7 @@ class NativeBody:
 
     graph: Graph
     lowered: Lowered
-    library: jit.Library
+    code: jit.LoadedCode
     text: str
 
     def run(self, arrays: Sequence[Array], rows: int, at_start: bool = False) -> list[Array]:
@@ -116,7 +116,7 @@ class NativeBody:
         """All units of a kernel: in its own chunks, or backwards in about SMALL_CHUNKS."""
         table = (ctypes.c_void_p * len(fences))(*(fence.address for fence in fences))
         slots = (ctypes.c_int32 * len(fences))(*range(len(fences)))
-        function = _ENTRY(self.library.address(kernel.name))
+        function = _ENTRY(self.code.address(kernel.name))
         scratch = Fence((kernel.scratch_bytes,), np.dtype(np.uint8), at_start=False)
         grain = -(-kernel.units // SMALL_CHUNKS) if backwards else kernel.grain
         begins = range(0, kernel.units, grain)
@@ -136,11 +136,11 @@ def kernel_texts(kernels: Sequence[Kernel], target: Target) -> str:
 
 
 def compile_bodies(graphs: Sequence[Graph], target: Target) -> list[NativeBody]:
-    """Body graphs compiled in one module each and one library, which is what costs the time."""
+    """Body graphs compiled in one module each and one code, which is what costs the time."""
     lowered = [lower(graph, f"k{i}", target) for i, graph in enumerate(graphs)]
     texts = [kernel_texts(low.kernels, target) for low in lowered]
-    library = jit.Library([jit.compile_object(text, target) for text in texts], target)
-    return [NativeBody(g, low, library, text) for g, low, text in zip(graphs, lowered, texts, strict=True)]
+    code = jit.LoadedCode([jit.compile_object(text, target) for text in texts], target)
+    return [NativeBody(g, low, code, text) for g, low, text in zip(graphs, lowered, texts, strict=True)]
 
 
 def single_op(op: Op, types: Types) -> Graph:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from codegen import pool as native
-from codegen.jit import Library, assembly, compile_object, compile_objects
+from codegen.jit import LoadedCode, assembly, compile_object, compile_objects
 from codegen.target import NAMED, host_target, named_target
 from graphc.runtime import pool as runtime
 from graphc.runtime.pool import ABORTED, Phase, Pool, cpu_quota, default_threads, pack_call, pack_phases
@@ -178,7 +178,7 @@ KERNELS = PRELUDE + "".join(
 class Program:
     """Buffers, phases over them and a packed call, kept alive together."""
 
-    def __init__(self, kernels: Library, buffers: list[np.ndarray], rows: int = 1) -> None:
+    def __init__(self, kernels: LoadedCode, buffers: list[np.ndarray], rows: int = 1) -> None:
         self.kernels, self.buffers, self.rows = kernels, buffers, rows
         self.phases: list[Phase] = []
         self.slots: list[np.ndarray] = []
@@ -210,8 +210,8 @@ class Program:
 
 
 @pytest.fixture(scope="module")
-def kernels() -> Library:
-    return Library([compile_object(KERNELS, HOST)], HOST)
+def kernels() -> LoadedCode:
+    return LoadedCode([compile_object(KERNELS, HOST)], HOST)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["native", "portable"])
@@ -224,7 +224,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
 
 
 def new_pool(*, portable: bool = False, pin: bool = False) -> Pool:
-    library = Library([compile_object(native.pool_ir(HOST, portable=portable), HOST)], HOST)
+    library = LoadedCode([compile_object(native.pool_ir(HOST, portable=portable), HOST)], HOST)
     return Pool({name: library.address(name) for name in native.EXPORTS}, owner=library, pin=pin)
 
 
@@ -243,7 +243,7 @@ def test_layouts_agree() -> None:
         assert dtype.itemsize == sum(sizes[kind] for kind in fields.values())
 
 
-def test_every_unit_runs_exactly_once_in_random_programs(pool: Pool, kernels: Library) -> None:
+def test_every_unit_runs_exactly_once_in_random_programs(pool: Pool, kernels: LoadedCode) -> None:
     rng = random.Random(20240607)
     for _ in range(1500):
         program, extents = random_program(rng, kernels)
@@ -252,7 +252,7 @@ def test_every_unit_runs_exactly_once_in_random_programs(pool: Pool, kernels: Li
             assert (buffer[:extent] == 1).all() and (buffer[extent:] == 0).all()
 
 
-def random_program(rng: random.Random, kernels: Library) -> tuple[Program, list[int]]:
+def random_program(rng: random.Random, kernels: LoadedCode) -> tuple[Program, list[int]]:
     rows, extents = rng.randrange(0, 40), []
     program = Program(kernels, [], rows)
     for slot in range(rng.randrange(1, 7)):
@@ -265,7 +265,7 @@ def random_program(rng: random.Random, kernels: Library) -> tuple[Program, list[
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_chunk_bounds_depend_on_extent_and_grain_alone(pool: Pool, kernels: Library, threads: int) -> None:
+def test_chunk_bounds_depend_on_extent_and_grain_alone(pool: Pool, kernels: LoadedCode, threads: int) -> None:
     bounds = np.zeros((1003, 2), dtype=np.int64)
     program = Program(kernels, [bounds], rows=100).add("bounds", 0, per_row=10, fixed=3, grain=17)
     assert pool.run(program.pack(threads)) == 0
@@ -273,7 +273,7 @@ def test_chunk_bounds_depend_on_extent_and_grain_alone(pool: Pool, kernels: Libr
     np.testing.assert_array_equal(bounds, np.stack([begin, np.minimum(begin + 17, 1003)], axis=1))
 
 
-def test_bits_do_not_depend_on_the_thread_count(pool: Pool, kernels: Library) -> None:
+def test_bits_do_not_depend_on_the_thread_count(pool: Pool, kernels: LoadedCode) -> None:
     start = np.random.default_rng(5).normal(size=20_000).astype(np.float32)
     results = []
     for threads in (1, 1, 2, 3, 4, 5, 6, 7, 8):
@@ -289,7 +289,7 @@ def test_bits_do_not_depend_on_the_thread_count(pool: Pool, kernels: Library) ->
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_a_thread_keeps_to_its_own_scratch(pool: Pool, kernels: Library, threads: int) -> None:
+def test_a_thread_keeps_to_its_own_scratch(pool: Pool, kernels: LoadedCode, threads: int) -> None:
     """And no more than `threads` threads take part, also when all seven workers have just been called up."""
     addresses = np.zeros(20_000, dtype=np.uint64)
     program = Program(kernels, [addresses]).add("scratch", 0, fixed=20_000, grain=1)
@@ -303,11 +303,11 @@ def test_a_thread_keeps_to_its_own_scratch(pool: Pool, kernels: Library, threads
         assert set(offsets // 4096) <= set(range(threads)) and not (offsets % 4096).any()
 
 
-def test_workers_take_part(pool: Pool, kernels: Library) -> None:
+def test_workers_take_part(pool: Pool, kernels: LoadedCode) -> None:
     assert has_help(pool, kernels)
 
 
-def has_help(pool: Pool, kernels: Library, seconds: float = 20) -> bool:
+def has_help(pool: Pool, kernels: LoadedCode, seconds: float = 20) -> bool:
     """Whether a worker turns up within that time."""
     addresses = np.zeros(1000, dtype=np.uint64)
     call = (program := Program(kernels, [addresses]).add("scratch", 0, fixed=1000, grain=1)).pack(2, stride=64)
@@ -319,7 +319,7 @@ def has_help(pool: Pool, kernels: Library, seconds: float = 20) -> bool:
     return False
 
 
-def test_concurrent_callers_all_get_their_results(pool: Pool, kernels: Library) -> None:
+def test_concurrent_callers_all_get_their_results(pool: Pool, kernels: LoadedCode) -> None:
     wrong: list[object] = []
 
     def caller(seed: int) -> None:
@@ -340,7 +340,7 @@ def test_concurrent_callers_all_get_their_results(pool: Pool, kernels: Library) 
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_a_failed_check_stops_the_run_after_its_phase(pool: Pool, kernels: Library, threads: int) -> None:
+def test_a_failed_check_stops_the_run_after_its_phase(pool: Pool, kernels: LoadedCode, threads: int) -> None:
     flag, checked, later = zeros(1), zeros(1), zeros(10)
     program = Program(kernels, [flag, checked, later])
     program.add("count", 2, fixed=5, check_slot=1)
@@ -351,7 +351,9 @@ def test_a_failed_check_stops_the_run_after_its_phase(pool: Pool, kernels: Libra
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_an_abort_is_honoured_until_the_update_section_and_no_later(pool: Pool, kernels: Library, threads: int) -> None:
+def test_an_abort_is_honoured_until_the_update_section_and_no_later(
+    pool: Pool, kernels: LoadedCode, threads: int
+) -> None:
     """The kernel `raise_flag` plays the main thread: its operand is the abort word of the running call."""
     for section, status, updated in (("before", ABORTED, 0), ("inside", 0, 1)):
         abort, weights = zeros(1), zeros(50)
@@ -370,7 +372,7 @@ def test_an_abort_is_honoured_until_the_update_section_and_no_later(pool: Pool, 
         assert weights[0] == 2 * updated and weights[49] == updated
 
 
-def test_an_abort_before_the_start_runs_nothing(pool: Pool, kernels: Library) -> None:
+def test_an_abort_before_the_start_runs_nothing(pool: Pool, kernels: LoadedCode) -> None:
     counts = zeros(100)
     program = Program(kernels, [counts]).add("count", 0, fixed=100)
     call = program.pack(4)
@@ -378,7 +380,7 @@ def test_an_abort_before_the_start_runs_nothing(pool: Pool, kernels: Library) ->
     assert pool.run(call) == ABORTED and not counts.any()
 
 
-def test_cycles_are_added_per_phase(pool: Pool, kernels: Library) -> None:
+def test_cycles_are_added_per_phase(pool: Pool, kernels: LoadedCode) -> None:
     program = Program(kernels, [zeros(2000)]).add("slow", 0, fixed=2000, grain=500).add("count", 0, fixed=1)
     call = program.pack(2, profile=True)
     assert program.cycles is not None
@@ -390,9 +392,9 @@ def test_cycles_are_added_per_phase(pool: Pool, kernels: Library) -> None:
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="sets MXCSR")
-def test_denormals_are_kept_whatever_the_caller_has_set(pool: Pool, kernels: Library) -> None:
+def test_denormals_are_kept_whatever_the_caller_has_set(pool: Pool, kernels: LoadedCode) -> None:
     """Flush-to-zero in the calling thread neither reaches the kernels nor is lost to the caller."""
-    modes = Library([compile_object(MODE, HOST)], HOST)
+    modes = LoadedCode([compile_object(MODE, HOST)], HOST)
     exchange = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32)(modes.address("exchange_mode"))
     tiny, results = np.full(1, 1e-20, np.float32), np.zeros(2000, np.float32)
     program = Program(kernels, [results, tiny]).add("denormal", 0, 1, fixed=2000, grain=3)
@@ -419,7 +421,7 @@ define i32 @exchange_mode(i32 %new) {
 """
 
 
-def test_parked_workers_wake_up(pool: Pool, kernels: Library) -> None:
+def test_parked_workers_wake_up(pool: Pool, kernels: LoadedCode) -> None:
     work = zeros(3000)
     program = Program(kernels, [work]).add("slow", 0, fixed=3000, grain=100)
     call = program.pack(8)
@@ -429,7 +431,7 @@ def test_parked_workers_wake_up(pool: Pool, kernels: Library) -> None:
         assert (work == runs).all()
 
 
-def test_stop_and_start_again(kernels: Library) -> None:
+def test_stop_and_start_again(kernels: LoadedCode) -> None:
     for portable in (False, True):
         cycled = new_pool(portable=portable)
         counts = zeros(1000)
@@ -445,7 +447,7 @@ def test_stop_and_start_again(kernels: Library) -> None:
         cycled.stop()
 
 
-def test_stop_during_a_run(kernels: Library) -> None:
+def test_stop_during_a_run(kernels: LoadedCode) -> None:
     stopped = new_pool()
     stopped.ensure(4)
     work = zeros(200_000)
@@ -459,7 +461,7 @@ def test_stop_during_a_run(kernels: Library) -> None:
     assert not runner.is_alive() and (work == 1).all()
 
 
-def test_pinned_workers_compute_the_same(kernels: Library) -> None:
+def test_pinned_workers_compute_the_same(kernels: LoadedCode) -> None:
     pinned = new_pool(pin=True)
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     pinned.ensure(default_threads())
@@ -472,7 +474,7 @@ def test_pinned_workers_compute_the_same(kernels: Library) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
-def test_a_forked_child_has_a_working_pool(pool: Pool, kernels: Library, busy: bool) -> None:
+def test_a_forked_child_has_a_working_pool(pool: Pool, kernels: LoadedCode, busy: bool) -> None:
     """Also when another thread of the parent owned the workers at the moment of the fork."""
     work, counts = zeros(300_000), zeros(3000)
     long_call = Program(kernels, [work])
@@ -492,7 +494,7 @@ def test_a_forked_child_has_a_working_pool(pool: Pool, kernels: Library, busy: b
     assert pool.run(call) == 0 and (counts == 1).all()
 
 
-def run_in_child(pool: Pool, kernels: Library, call: int, counts: np.ndarray) -> int:
+def run_in_child(pool: Pool, kernels: LoadedCode, call: int, counts: np.ndarray) -> int:
     """0 if runs are right without workers, with new workers, and after a stop."""
     if pool.workers != 0:
         return 2
@@ -531,7 +533,9 @@ def alarm() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def test_an_interrupted_run_updates_nothing_and_the_next_one_works(pool: Pool, kernels: Library, alarm: None) -> None:
+def test_an_interrupted_run_updates_nothing_and_the_next_one_works(
+    pool: Pool, kernels: LoadedCode, alarm: None
+) -> None:
     work, weights = zeros(1000), zeros(100)
     program = Program(kernels, [work, weights])
     for _ in range(3000):
@@ -551,13 +555,13 @@ def test_an_interrupted_run_updates_nothing_and_the_next_one_works(pool: Pool, k
     assert pool.run_interruptible(call) == 0
 
 
-def test_an_uninterrupted_run_returns_its_status(pool: Pool, kernels: Library) -> None:
+def test_an_uninterrupted_run_returns_its_status(pool: Pool, kernels: LoadedCode) -> None:
     counts = zeros(100)
     program = Program(kernels, [counts]).add("count", 0, fixed=100, check_slot=0)
     assert pool.run_interruptible(program.pack(2)) == 1 and (counts == 1).all()
 
 
-def test_results_are_right_while_other_processes_want_the_cores(pool: Pool, kernels: Library) -> None:
+def test_results_are_right_while_other_processes_want_the_cores(pool: Pool, kernels: LoadedCode) -> None:
     spin = "import time\nend = time.monotonic() + 1.0\nwhile time.monotonic() < end: pass"
     hogs = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(os.cpu_count() or 1)]
     rng, end = random.Random(3), time.monotonic() + 1.0
@@ -574,14 +578,14 @@ def test_the_interpreter_exits_cleanly_while_workers_spin(portable: bool) -> Non
     script = f"""
         import numpy as np
         from codegen import pool as native
-        from codegen.jit import Library, compile_object
+        from codegen.jit import LoadedCode, compile_object
         from codegen.target import host_target
         from graphc.runtime.pool import Phase, Pool, pack_call, pack_phases
 
         host = host_target()
-        library = Library([compile_object(native.pool_ir(host, portable={portable}), host)], host)
+        library = LoadedCode([compile_object(native.pool_ir(host, portable={portable}), host)], host)
         empty = "define void @k(ptr %t, ptr %s, i64 %b, i64 %e, i64 %r, ptr %x) {{ ret void }}"
-        kernels = Library([compile_object(empty, host)], host)
+        kernels = LoadedCode([compile_object(empty, host)], host)
         pool = Pool({{name: library.address(name) for name in native.EXPORTS}}, owner=library)
         phases = pack_phases([Phase(kernels.address("k"), 0, 0, 100, 1)])
         table = np.zeros(1, np.uint64)
@@ -650,7 +654,7 @@ def test_only_code_for_this_processor_is_runnable() -> None:
     assert runnable <= {HOST.arch}
     foreign = named_target("x86-64-v2" if HOST.arch == "aarch64" else "neoverse-v1")
     with pytest.raises(ValueError, match="cannot be loaded here"):
-        Library([compile_object("define void @f() { ret void }", foreign)], foreign)
+        LoadedCode([compile_object("define void @f() { ret void }", foreign)], foreign)
 
 
 def test_an_unknown_target_name_lists_the_known_ones() -> None:
@@ -670,7 +674,7 @@ def test_malformed_text_raises_with_the_line() -> None:
         compile_object("define i32 @f() {\n  ret i64 0\n}", HOST)
 
 
-def test_an_unknown_symbol_raises(kernels: Library) -> None:
+def test_an_unknown_symbol_raises(kernels: LoadedCode) -> None:
     with pytest.raises(RuntimeError, match="'no_such_kernel' cannot be linked: Symbols not found"):
         kernels.address("no_such_kernel")
 
@@ -678,7 +682,7 @@ def test_an_unknown_symbol_raises(kernels: Library) -> None:
 def test_an_unresolved_external_raises() -> None:
     text = "declare void @exists_nowhere()\ndefine void @f() {\n  call void @exists_nowhere()\n  ret void\n}"
     with (
-        Library([compile_object(text, HOST)], HOST) as library,
+        LoadedCode([compile_object(text, HOST)], HOST) as library,
         pytest.raises(RuntimeError, match="'f' cannot be linked"),
     ):
         library.address("f")
@@ -687,7 +691,7 @@ def test_an_unresolved_external_raises() -> None:
 def test_objects_of_one_library_see_each_other_and_the_process() -> None:
     caller = "declare i64 @inner()\ndefine i64 @outer() {\n  %x = call i64 @inner()\n  ret i64 %x\n}"
     inner = "declare i32 @getpid()\ndefine i64 @inner() {\n  %p = call i32 @getpid()\n  %x = zext i32 %p to i64\n  ret i64 %x\n}"
-    with Library(compile_objects([caller, inner], HOST, 1), HOST) as library:
+    with LoadedCode(compile_objects([caller, inner], HOST, 1), HOST) as library:
         assert ctypes.CFUNCTYPE(ctypes.c_int64)(library.address("outer"))() == os.getpid()
 
 
@@ -695,10 +699,10 @@ def test_threads_may_ask_for_the_same_symbol_at_once() -> None:
     """All at once on a fresh library, which is when several look-ups of one name can be under way."""
     image = compile_object("define i64 @f() { ret i64 7 }", HOST)
     for _ in range(100):
-        library, gate = Library([image], HOST), threading.Barrier(4)
+        library, gate = LoadedCode([image], HOST), threading.Barrier(4)
         answers: list[int] = []
 
-        def ask(library: Library = library, gate: threading.Barrier = gate, answers: list[int] = answers) -> None:
+        def ask(library: LoadedCode = library, gate: threading.Barrier = gate, answers: list[int] = answers) -> None:
             gate.wait()
             answers.append(ctypes.CFUNCTYPE(ctypes.c_int64)(library.address("f"))())
 
@@ -711,7 +715,7 @@ def test_threads_may_ask_for_the_same_symbol_at_once() -> None:
 
 
 def test_a_closed_library_answers_nothing() -> None:
-    library = Library([compile_object("define void @f() { ret void }", HOST)], HOST)
+    library = LoadedCode([compile_object("define void @f() { ret void }", HOST)], HOST)
     assert library.address("f") == library.address("f") != 0
     library.close()
     library.close()

@@ -13,7 +13,7 @@ import pytest
 
 from codegen import vecmath
 from codegen.assembly import Assembly
-from codegen.jit import Library, assembly, compile_object
+from codegen.jit import LoadedCode, assembly, compile_object
 from codegen.target import Target, host_target, named_target
 from codegen.vector import REGISTRY, constant, iota, llvm_type, splat
 from graphc.ir.nest import ARITY, PREDICATES
@@ -77,7 +77,7 @@ def run(
     padded = -(-count // 16) * 16
     sources = [np.resize(np.asarray(a, NUMPY[dtype]), padded) for a, dtype in zip(arrays, dtypes, strict=True)]
     results = []
-    with Library([compile_object(asm.text(), HOST)], HOST) as library:
+    with LoadedCode([compile_object(asm.text(), HOST)], HOST) as library:
         for lanes in lane_counts:
             out = np.zeros(padded, NUMPY[result])
             signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (len(dtypes) + 1), ctypes.c_int64)
@@ -578,7 +578,7 @@ def test_loops_carry_values_and_may_be_empty(count: int) -> None:
     (total,) = asm.loop_end(outer, [total])
     asm.line(f"ret i64 {total}")
     asm.end_function()
-    with Library([compile_object(asm.text(), HOST)], HOST) as library:
+    with LoadedCode([compile_object(asm.text(), HOST)], HOST) as library:
         function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(library.address("k"))
         assert function(count) == sum(i * j for i in range(count) for j in range(3))
 
@@ -597,5 +597,5 @@ def test_declarations_are_written_once_and_not_for_defined_functions() -> None:
     assert [line for line in asm.text().splitlines() if line.startswith("declare")] == [
         "declare double @llvm.sqrt.f64(double)"
     ]
-    with Library([compile_object(asm.text(), HOST)], HOST) as library:
+    with LoadedCode([compile_object(asm.text(), HOST)], HOST) as library:
         assert ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(library.address("k"))(32.0) == 2.0
