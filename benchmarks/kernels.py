@@ -25,8 +25,9 @@ from benchmarks.child import Child, Place, WorkerFailed
 from benchmarks.kernel_table import geometric_means, table
 from benchmarks.mkl import Unavailable
 from benchmarks.race import ROUNDS, Plan, comparison, here_and_now, statistics, take_turns, turn_of
-from benchmarks.roof import Roof, measure_roof
 from benchmarks.systems import KERNEL_RUNNERS, OURS, SYSTEMS
+from graphc.insight.roof import measure_roof
+from graphc.ir.cost import Roof
 
 TURN_SECONDS = 0.2
 MIN_WIDTH = 160

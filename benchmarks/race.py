@@ -18,9 +18,10 @@ from benchmarks.agreement import require_agreement, require_epoch_agreement
 from benchmarks.child import Child, Place, WorkerFailed
 from benchmarks.machine import machine
 from benchmarks.mkl import Unavailable
-from benchmarks.roof import Roof, measure_roof
 from benchmarks.systems import OURS, UNLOCKED, System
 from benchmarks.workloads import Workload
+from graphc.insight.roof import measure_roof
+from graphc.ir.cost import Roof
 
 # Thread pools spin for a while after their work; the next system waits until they sleep.
 SETTLE_SECONDS = 0.05

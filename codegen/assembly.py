@@ -51,6 +51,11 @@ class Assembly:
         self._hoisted = 0
         self.block = ""
 
+    def constant_words(self, name: str, words: Sequence[int]) -> None:
+        """Define a constant array of i32, between functions, that this module alone sees."""
+        listed = ", ".join(f"i32 {word}" for word in words)
+        self._lines.append(f"@{name} = private unnamed_addr constant [{len(words)} x i32] [{listed}]")
+
     def begin_function(
         self,
         name: str,

@@ -6,8 +6,8 @@ loop nest writes (scatter, running sums). How the loops then look is decided by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from codegen.body import Access, Body, Puller, only_at, row_major
 from codegen.loops import Accumulate, Block, Buffer, Kernel, Let, Loop, Set, Store, Vector, const
@@ -16,12 +16,14 @@ from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards,
 from codegen.reductions import identity
 from codegen.rowgroup import RowGroup
 from codegen.rows import Stage, row_kernel
+from codegen.scan import Driver
 from codegen.schedule import block_length, strides_along, vector_axis
+from codegen.sharing import share
 from codegen.target import Target
 from codegen.tile import tile_kernel
 from graphc.ir.graph import Graph
 from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, axes_of
-from graphc.ir.op import Node, Value
+from graphc.ir.op import Array, Node, Value
 from graphc.ir.types import DType, concrete
 
 PARTIALS = 16  # a reduction split over threads keeps at most so many partial results
@@ -33,24 +35,36 @@ WIDE = 4  # kept axes shorter than this are not worth the lanes
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """Kernels in order. All share one operand list: the node's inputs, its results, then workspace buffers."""
+    """Kernels in order. They share one operand list: the node's inputs, its results, workspace buffers, then constants.
 
-    kernels: tuple[Kernel, ...]
+    `kept` pairs kernels with workspaces: the kernel reads fixed operands only and fills the workspace, which need not
+    be filled again while they stay as they are. A kernel takes all operands in order, or those that `operands` has for
+    its number, as pairs of operand and byte offset.
+    """
+
+    kernels: tuple[Kernel | Driver, ...]
     inputs: int
     outputs: int
     workspaces: tuple[Buffer, ...]
+    kept: Mapping[int, int] = field(default_factory=dict)
+    operands: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    constants: tuple[Array, ...] = ()
 
 
-def lower(graph: Graph, label: str, target: Target) -> Lowered:
-    """Kernels that compute the outputs of a fused body; none when all of them are empty."""
+def lower(graph: Graph, label: str, target: Target, fixed: frozenset[int] = frozenset()) -> Lowered:
+    """Kernels that compute the outputs of a fused body; none when all of them are empty.
+
+    `fixed` are the numbers of the inputs that stay the same over many runs: copying them once is free.
+    """
     if not any(value.type.size for value in graph.outputs):
         return Lowered((), len(graph.inputs), len(graph.outputs), ())
-    return _Lowering(graph, label, target).run()
+    return _Lowering(graph, label, target, fixed).run()
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, label: str, target: Target) -> None:
-        self.graph, self.label, self.target = graph, label, target
+    def __init__(self, graph: Graph, label: str, target: Target, fixed: frozenset[int]) -> None:
+        self.graph, self.label, self.target, self.fixed = graph, label, target, fixed
+        self.kept: dict[int, int] = {}
         self.body = Body(graph)
         self.available: dict[Value, Access] = {}
         self.kernels: list[Callable[[list[Buffer]], Kernel]] = []
@@ -75,7 +89,9 @@ class _Lowering:
         shared = list(self.body.buffers)
         kernels = tuple(make(shared) for make in self.kernels)
         self.kernels.clear()  # they refer back to here: no circle is left for the collector
-        return Lowered(kernels, count_in, count_out, tuple(shared[count_in + count_out :]))
+        border = count_in + count_out
+        kept = {kernel: number - border for kernel, number in self.kept.items()}
+        return Lowered(kernels, count_in, count_out, tuple(shared[border:]), kept)
 
     def _emit(self, make: Callable[[str, list[Buffer]], Kernel]) -> None:
         name = self.label if not self.kernels else f"{self.label}.{len(self.kernels)}"
@@ -106,15 +122,14 @@ class _Lowering:
 
     def _reduce(self, anchors: Sequence[Node]) -> None:
         for group in self._branches(anchors):
-            part = self._part(group)
-            self._schedule(part)
+            self._schedule(self._part(group) if group[0][1].reduce or len(group) == 1 else self._joint(group))
 
     def _branches(self, anchors: Sequence[Node]) -> list[list[tuple[Value, Nest]]]:
         """Which nests are computed together: one list for each set of results with the same axes and target."""
         found: dict[object, list[tuple[Value, Nest]]] = {}
         for node in anchors:
             for nest in self.body.nests[node]:
-                key = () if len(anchors) > 1 else (nest.axes, nest.target)
+                key = () if len(anchors) > 1 else _branch(node, nest)
                 found.setdefault(key, []).append((node.outputs[nest.output], nest))
         return list(found.values())
 
@@ -136,6 +151,27 @@ class _Lowering:
         puller = Puller.at_place(self.body, available)
         stores = self._stores(puller, self.graph.outputs, first.target)
         return Part(first.axes, tuple(reductions), (*lets, *puller.lets), stores)
+
+    def _joint(self, group: Sequence[tuple[Value, Nest]]) -> Part:
+        """Maps over the same axes that write different elements: one body, in which they share their parts."""
+        (node,) = {value.node for value, _ in group}
+        axes = group[0][1].axes
+        where: dict[str, Index] = {axis.name: Affine.of(axis) for axis in axes}
+        parts, results = share([nest.body for _, nest in group], lambda: self.body.fresh(f"{node.names[0]}.part"))
+        puller = Puller.at_place(self.body, self.available)
+        for reg, expr in parts:
+            puller.lets.append(Let(reg, puller.inline(node, expr, where)))
+        found: dict[tuple[Value, tuple[Index, ...]], Expr] = {}
+        for (value, nest), expr in zip(group, results, strict=True):
+            found[value, nest.target] = puller.inline(node, expr, where)
+        known = {value: _at_places(value, found) for value in node.outputs}
+        puller = replace(puller, available={**self.available, **known})
+        stores = tuple(
+            store
+            for target in dict.fromkeys(nest.target for _, nest in group)
+            for store in self._stores(puller, self.graph.outputs, target)
+        )
+        return Part(axes, (), tuple(puller.lets), stores)
 
     def _reduction(
         self, value: Value, nest: Nest, rename: dict[str, Affine], taken: set[str], number: int
@@ -164,9 +200,11 @@ class _Lowering:
 
     def _packed(self, part: Part) -> Part:
         """The part reading a packed copy of an operand where that pays; the copy is made first."""
-        packed = pack(part, self.body.buffers, self.target, self._workspace) if part.reductions else None
+        packed = pack(part, self.body.buffers, self.target, self._workspace, self.fixed) if part.reductions else None
         if packed is None:
             return part
+        if packed.is_fixed:
+            self.kept[len(self.kernels)] = packed.number
         self._tile(packed.copy)
         return packed.part
 
@@ -397,6 +435,16 @@ class _Lowering:
         for a in reversed(outer):
             block = (Loop(a.name, const(0), extent(a), block),)
         return Kernel(name, tuple(buffers), 1, 1, block, f"in order, vector={axis.name if axis else 'none'}")
+
+
+def _branch(node: Node, nest: Nest) -> object:
+    """What nests of a node have in common that are computed together: maps the axes, reductions the results too."""
+    return (nest.axes, nest.target) if nest.reduce or len(node.types) > 1 else nest.axes
+
+
+def _at_places(value: Value, found: Mapping[tuple[Value, tuple[Index, ...]], Expr]) -> Access:
+    """A value that is known at some indices."""
+    return lambda index: found.get((value, index))
 
 
 def _along(axes: Sequence[Axis], init: Block, inner: Block, lanes: Callable[[Block], Block]) -> Block:

@@ -7,7 +7,7 @@ register tile, each contiguous.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.loops import Buffer, Store
@@ -22,6 +22,7 @@ PANEL_VECTORS = 2  # width of a panel, in vectors
 LONG_STEP = 1024  # bytes between reduction steps from which a large operand is cut into panels
 LARGE = 2 * 1024 * 1024  # bytes of an operand that does not stay in the cache next to the core
 LARGE_TURNED = 512 * 1024  # the same for one that must be copied anyway
+LARGE_FIXED = 256 * 1024  # and for one that is copied once for many runs
 ROWS = 128  # results that must share an operand for the copy to pay
 
 AddBuffer = Callable[[str, DType, tuple[int, ...]], int]
@@ -29,14 +30,21 @@ AddBuffer = Callable[[str, DType, tuple[int, ...]], int]
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The copy to run first, and the contraction that reads it."""
+    """The copy to run first, into buffer `number`, and the contraction that reads it. Fixed: the operand stays."""
 
     copy: Part
     part: Part
+    number: int
+    is_fixed: bool
 
 
-def pack(part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddBuffer) -> Packed | None:
-    """The part with one operand packed, or None where that does not pay or is not possible."""
+def pack(
+    part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddBuffer, fixed: Collection[int] = ()
+) -> Packed | None:
+    """The part with one operand packed, or None where that does not pay or is not possible.
+
+    `fixed` operands are copied once for many runs.
+    """
     if len(part.reductions) != 1 or not part.reductions[0].is_contraction or len(part.axes) < 2:
         return None
     axis = vector_axis(part, buffers) or contiguous_store_axis(part, buffers)
@@ -47,12 +55,14 @@ def pack(part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddB
         return None
     is_contiguous = flat(load.index, buffers[load.operand]).coefficient(axis.name) == 1
     width = PANEL_VECTORS * target.lanes(load.dtype.size)
-    if _wants_panels(part, load, axis, width, buffers, LARGE if is_contiguous else LARGE_TURNED):
+    is_fixed = load.operand in fixed
+    least = LARGE_FIXED if is_fixed else LARGE if is_contiguous else LARGE_TURNED
+    if _wants_panels(part, load, axis, width, buffers, least, 1 if is_fixed else ROWS):
         part, axis = _in_panels(part, axis, width)
         load = _operand_along(part, axis.name, buffers) or load
     elif is_contiguous:
         return None
-    return _copied(part, load, axis, buffers, add_buffer)
+    return _copied(part, load, axis, buffers, add_buffer, is_fixed)
 
 
 def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | None:
@@ -64,13 +74,15 @@ def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | N
     return None
 
 
-def _wants_panels(part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer], large: int) -> bool:
-    """A large operand, read often, whose packed rows would lie far apart."""
+def _wants_panels(
+    part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer], large: int, rows: int
+) -> bool:
+    """A large operand, read by `rows` results at least, whose packed rows would lie far apart."""
     buffer = buffers[load.operand]
     step = int(axis.extent) * buffer.dtype.size
     is_divisible = not isinstance(axis.extent, Rows) and int(axis.extent) % width == 0 and int(axis.extent) > width
     nbytes = size_of(buffer.shape) * buffer.dtype.size
-    return is_divisible and step >= LONG_STEP and nbytes >= large and part.points >= ROWS * int(axis.extent)
+    return is_divisible and step >= LONG_STEP and nbytes >= large and part.points >= rows * int(axis.extent)
 
 
 def _in_panels(part: Part, axis: Axis, width: int) -> tuple[Part, Axis]:
@@ -86,11 +98,13 @@ def _in_panels(part: Part, axis: Axis, width: int) -> tuple[Part, Axis]:
     return replace(part, axes=axes, stores=stores), lane
 
 
-def _copied(part: Part, load: Load, axis: Axis, buffers: Sequence[Buffer], add_buffer: AddBuffer) -> Packed:
-    """The operand in the order: kept axes, reduce axes, vector axis."""
+def _copied(
+    part: Part, load: Load, axis: Axis, buffers: Sequence[Buffer], add_buffer: AddBuffer, is_fixed: bool
+) -> Packed:
+    """The operand in the order: kept axes, taps of a window over the results, reduce axes, vector axis."""
     (reduction,) = part.reductions
     uses = {name for i in load.index if isinstance(i, Affine) for name in i.axes}
-    axes = (*(a for a in (*part.axes, *reduction.axes) if a != axis and a.name in uses), axis)
+    axes = (*(a for a in (*part.axes, *part.taps, *reduction.axes) if a != axis and a.name in uses), axis)
     shape = tuple(int(a.extent) for a in axes)
     number = add_buffer(f"packed.{buffers[load.operand].name}", load.dtype, shape)
     index = tuple(map(Affine.of, axes))
@@ -100,4 +114,5 @@ def _copied(part: Part, load: Load, axis: Axis, buffers: Sequence[Buffer], add_b
         return packed if e == load else e
 
     copy = Part(axes, (), (), (Store(number, index, load),))
-    return Packed(copy, replace(part, reductions=(reduction.map(lambda e: rewrite(e, read_packed)),)))
+    reading = replace(part, reductions=(reduction.map(lambda e: rewrite(e, read_packed)),))
+    return Packed(copy, reading, number, is_fixed)

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from codegen.assembly import Assembly
-from codegen.emit import emit_kernel
+from codegen.library import Library
+from codegen.looping import Body, lower_loop
 from codegen.loops import Buffer, Kernel, Store, padded_bytes
 from codegen.lower import Lowered, lower
 from codegen.parts import Part
+from codegen.scan import Driver
 from codegen.target import Target
 from codegen.tile import tile_kernel
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
+from graphc.ir.loop import Loop
 from graphc.ir.nest import Affine, Load, axes_of
 from graphc.ir.op import Alias, Node, Parameter, Role, Source, Value
 from graphc.ir.plan import MemoryPlan
@@ -24,7 +26,7 @@ from graphc.ir.program import Entry, Phase, Program, Slot
 from graphc.ir.structure import structural_key
 from graphc.ir.types import concrete
 
-MODULE_KERNELS = 8  # kernels compiled together: enough to share the fixed cost, few enough to spread over threads
+KEPT = "kept"  # the place of a workspace that is kept, until it is known where that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +34,33 @@ class Code:
     """What is handed to the compiler: LLVM modules, and the kernels in them by symbol."""
 
     modules: tuple[str, ...]
-    kernels: dict[str, Kernel]
+    kernels: dict[str, Kernel | Driver]
     texts: dict[str, str]
 
 
 def build_program(plan: MemoryPlan, target: Target) -> tuple[Program, Code]:
     """Lowers every node of the planned graph for a target."""
-    return _Builder(plan, target).build()
+    library = Library(target)
+    program = _Builder(plan, library).build()
+    return program, Code(tuple(library.modules()), library.kernels, library.texts)
 
 
 class _Builder:
-    def __init__(self, plan: MemoryPlan, target: Target) -> None:
-        self.plan, self.graph, self.target = plan, plan.graph, target
+    def __init__(self, plan: MemoryPlan, library: Library) -> None:
+        self.plan, self.graph, self.library = plan, plan.graph, library
         self.entries: list[Entry] = []
         self.entry_of: dict[int, int] = {}
         self.constants: list[np.ndarray[Any, Any]] = []
         self.phases: list[Phase] = []
-        self.lowered: dict[object, Lowered] = {}
-        self.symbols: dict[str, str] = {}
-        self.kernels: dict[str, Kernel] = {}
-        self.texts: dict[str, str] = {}
-        self.declarations: dict[str, tuple[str, ...]] = {}
-        self.workspace_bytes = 0
+        self.constants_of: dict[int, int] = {}
+        self.kept: set[int] = set()
+        self.scratch_bytes = 0
+        self.workspace_bytes = self.kept_bytes = 0
+        self.fixed = plan.graph.fixed()
+        self.preparing: list[Phase] = []
         self.written: set[int] = set()
 
-    def build(self) -> tuple[Program, Code]:
+    def build(self) -> Program:
         graph = self.graph
         data = graph.inputs_of(Role.INPUT)
         states = tuple(v for v in graph.inputs if graph.role(v) != Role.INPUT)
@@ -65,7 +69,7 @@ class _Builder:
             self._node(node)
         for state, value in self.plan.copies:
             self._copy(state, value)
-        program = Program(
+        return Program(
             graph.name,
             graph.batch,
             tuple(map(self._slot, data)),
@@ -75,12 +79,12 @@ class _Builder:
                 for name, v in zip(graph.output_names or [v.name for v in graph.outputs], graph.outputs, strict=True)
             ),
             tuple(self.constants),
-            tuple(self.entries),
-            tuple(self.phases),
-            self.plan.arena_bytes + self.workspace_bytes,
-            max((k.scratch_bytes for k in self.kernels.values()), default=0),
+            tuple(map(self._final, self.entries)),
+            (*self.preparing, *self.phases),
+            self._kept_offset + self.kept_bytes,
+            self.scratch_bytes,
+            len(self.preparing),
         )
-        return program, Code(tuple(self._modules()), self.kernels, self.texts)
 
     def _slot(self, value: Value) -> Slot:
         return Slot(value.name, value.shape, value.dtype, self.graph.role(value) or "output")
@@ -115,13 +119,26 @@ class _Builder:
         return self.entry_of[self.plan.buffer_of[value]]
 
     def _workspaces(self, lowered: Lowered) -> list[int]:
-        """Entries behind the arena for buffers that live only between the kernels of one node."""
+        """Entries behind the arena for buffers that live only between the kernels of one node, or for good."""
         offset, entries = 0, []
-        for buffer in lowered.workspaces:
+        for number, buffer in enumerate(lowered.workspaces):
+            if number in lowered.kept.values():
+                entries.append(len(self.entries))
+                self.entries.append(Entry(KEPT, 0, self.kept_bytes))
+                self.kept_bytes += padded_bytes(buffer)
+                continue
             entries.append(self._arena_entry(self.plan.arena_bytes + offset))
             offset += padded_bytes(buffer)
         self.workspace_bytes = max(self.workspace_bytes, offset)
         return entries
+
+    @property
+    def _kept_offset(self) -> int:
+        """Where in the arena the workspaces begin that are kept: behind all others."""
+        return self.plan.arena_bytes + self.workspace_bytes
+
+    def _final(self, entry: Entry) -> Entry:
+        return Entry("arena", 0, self._kept_offset + entry.offset) if entry.place == KEPT else entry
 
     def _arena_entry(self, offset: int) -> int:
         entry = Entry("arena", 0, offset)
@@ -136,23 +153,58 @@ class _Builder:
         if isinstance(node.op, Alias) or is_constant:
             return
         assert not isinstance(node.op, Parameter)
+        fixed = frozenset(i for i, value in enumerate(node.inputs) if value in self.fixed)
         body, label = _body(node)
-        key = structural_key(body)
-        if key not in self.lowered:
-            self.lowered[key] = self._share(lower(body, _symbol(label), self.target))
-        lowered = self.lowered[key]
+        key = structural_key(body), fixed
+        lowered = self.library.lowered(key, lambda: self._lower(node, body, _symbol(label), fixed))
         slots = [self._entry(v) for v in node.inputs] + [self._entry(v) for v in node.outputs]
-        slots += self._workspaces(lowered)
-        for kernel in lowered.kernels:
-            self._phase(kernel, slots, node, writes=slots[len(node.inputs) : len(node.inputs) + len(node.outputs)])
+        writes = slots[len(node.inputs) :]
+        workspaces = self._workspaces(lowered)
+        slots += [*workspaces, *self._constant_entries(lowered)]
+        is_fixed = node.outputs[0] in self.fixed
+        self.kept.update(writes if is_fixed else (workspaces[number] for number in lowered.kept.values()))
+        for number, kernel in enumerate(lowered.kernels):
+            own = [self._moved(slots[operand], offset) for operand, offset in lowered.operands.get(number, ())] or slots
+            phases = self.preparing if is_fixed or number in lowered.kept else self.phases
+            self._phase(kernel, own, node, writes, phases)
         self._checks(node)
 
-    def _phase(self, kernel: Kernel, slots: Sequence[int], node: Node, writes: Sequence[int]) -> None:
-        """Appends a phase; the first that writes a weight or state is marked."""
+    def _lower(self, node: Node, body: Graph, label: str, fixed: frozenset[int]) -> Lowered:
+        if not isinstance(node.op, Loop):
+            return lower(body, label, self.library.target, fixed)
+        plan = self.plan.loops[node]
+        inner = _Builder(plan.step, self.library)
+        step = Body(inner.build(), frozenset(inner.kept))
+        return lower_loop(node.op, label, plan, step, self.library.kernels, fixed)
+
+    def _constant_entries(self, lowered: Lowered) -> list[int]:
+        """Entries of the arrays that kernels bring along, each once."""
+        found = []
+        for array in lowered.constants:
+            if id(array) not in self.constants_of:
+                self.constants_of[id(array)] = len(self.entries)
+                self.entries.append(Entry("constant", len(self.constants)))
+                self.constants.append(array)
+            found.append(self.constants_of[id(array)])
+        return found
+
+    def _moved(self, number: int, offset: int) -> int:
+        """The entry of what lies some bytes behind another entry's beginning."""
+        entry = self.entries[number]
+        moved = replace(entry, offset=entry.offset + offset)
+        if moved not in self.entries:
+            self.entries.append(moved)
+        return self.entries.index(moved)
+
+    def _phase(
+        self, kernel: Kernel | Driver, slots: Sequence[int], node: Node, writes: Sequence[int], phases: list[Phase]
+    ) -> None:
+        """Appends a phase to those given; the first that writes a weight or state is marked."""
         updates = any(self.entries[entry].place == "state" for entry in writes)
         is_first = updates and not any(phase.first_update for phase in self.phases)
         phase = Phase(kernel.name, tuple(slots), kernel.units, kernel.grain, is_first, node=node.names[0])
-        self.phases.append(replace(phase, layer=node.loc.layer, direction=node.loc.direction))
+        self.scratch_bytes = max(self.scratch_bytes, kernel.scratch_bytes)
+        phases.append(replace(phase, layer=node.loc.layer, direction=node.loc.direction))
 
     def _checks(self, node: Node) -> None:
         """After the node that computes a check, a phase without work that looks at it."""
@@ -170,50 +222,9 @@ class _Builder:
         index = tuple(map(Affine.of, axes))
         part = Part(axes, (), (), (Store(1, index, Load(0, index, state.dtype)),))
         buffers = [Buffer(name, state.dtype, concrete(state.shape), name == "to") for name in ("from", "to")]
-        lowered = self._share(Lowered((tile_kernel("copy", part, buffers, self.target),), 1, 1, ()))
+        lowered = self.library.share(Lowered((tile_kernel("copy", part, buffers, self.library.target),), 1, 1, ()))
         entries = [self._entry(value), self._entry(state)]
-        self._phase(lowered.kernels[0], entries, state.node, entries[1:])
-
-    def _share(self, lowered: Lowered) -> Lowered:
-        """The kernels under symbols of their own, or under those of equal code emitted before."""
-        kernels = []
-        for kernel in lowered.kernels:
-            asm = Assembly()
-            emit_kernel(asm, replace(kernel, name="kernel"), self.target)
-            text = asm.text()
-            symbol = self.symbols.get(text)
-            if symbol is None:
-                symbol = self.symbols[text] = self._fresh(kernel.name)
-                self.kernels[symbol] = replace(kernel, name=symbol)
-                self.texts[symbol] = text.replace("@kernel(", f"@{symbol}(", 1)
-            kernels.append(replace(kernel, name=symbol))
-        return replace(lowered, kernels=tuple(kernels))
-
-    def _fresh(self, name: str) -> str:
-        number = 0
-        while (symbol := f"{name}.{number}" if number else name) in self.kernels:
-            number += 1
-        return symbol
-
-    def _modules(self) -> list[str]:
-        """The kernels' texts, several to a module, each declaration once."""
-        symbols = list(self.texts)
-        return [
-            _joined([self.texts[s] for s in symbols[i : i + MODULE_KERNELS]])
-            for i in range(0, len(symbols), MODULE_KERNELS)
-        ]
-
-
-def _joined(texts: Sequence[str]) -> str:
-    lines: list[str] = []
-    declarations: dict[str, None] = {}
-    for text in texts:
-        for line in text.split("\n"):
-            if line.startswith("declare "):
-                declarations[line] = None
-            else:
-                lines.append(line)
-    return "\n".join([*lines, *declarations, ""])
+        self._phase(lowered.kernels[0], entries, state.node, entries[1:], self.phases)
 
 
 def _body(node: Node) -> tuple[Graph, str]:

@@ -23,6 +23,7 @@ UNROLLED = 16  # reductions of at most so many points are written out
 FOOTPRINT_BYTES = 512 * 1024  # operands of one tile that need more are walked in blocks
 BLOCK_BYTES = 128 * 1024  # of about this size
 BLOCK_POINTS = 96  # but of at least so many reduction steps, to pay for the accumulators' way to memory
+STORES = 4  # a map with more results than this has work enough in one vector
 PANEL_BYTES = 256 * 1024  # weights larger than this are walked panel by panel
 
 
@@ -113,7 +114,7 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tili
         return Tiling(1, "", (), (), "", (), False)
     vectors_in_all = math.ceil(int(axis.extent) / lanes)
     if not any(r.is_contraction for r in part.reductions):
-        vectors = min(vectors_in_all, 4 if part.reductions else 2)
+        vectors = min(vectors_in_all, 4 if part.reductions else 2 if len(part.stores) <= STORES else 1)
         segments = vector_segments(int(axis.extent), lanes, vectors)
         return Tiling(lanes, axis.name, segments, (), "", (), False)
     full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, target.registers)

@@ -1,4 +1,5 @@
-"""The command line, `python -m graphc`: passes on graph files, graphs run, models shown, the cache of compiled code.
+"""The command line, `python -m graphc`: what graphc makes of models and graphs, and how well. Only arguments are parsed
+here; `graphc.commands` has the commands.
 
 Bad input ends with one error on stderr and exit code 2; a traceback is a mistake of graphc's own.
 """
@@ -7,39 +8,35 @@ from __future__ import annotations
 
 import argparse
 import os
-import runpy
 import sys
-import time
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from graphc import __version__
 
-if TYPE_CHECKING:
-    from graphc.ir.graph import Graph
-    from graphc.ir.op import Array
-
 EXAMPLES = """\
 examples:
+  python -m graphc show train.py:model               what becomes of the model in a script
+  python -m graphc show net.graph --kernel dot.0 --as asm
+  python -m graphc explain train.py:model            all of it as one page for a browser: report.html
+  python -m graphc profile train.py:model --by layer
+  python -m graphc memory train.py:model --batch 256
+  python -m graphc diff old.graph new.graph          ops, kernels, memory and expected time side by side
+  python -m graphc check train.py:model              every pass and kernel against the interpreter
   python -m graphc opt net.graph                     all passes, and print the fused graph
   python -m graphc opt - -p cse,fuse < net.graph     these two, on the graph of stdin
   python -m graphc run net.graph --seed 1            on random inputs
   python -m graphc run net.graph --inputs in.npz --save out.npz
-  python -m graphc show train.py:model               what becomes of the model in a script
-  python -m graphc show net.graph --kernel dot.0 --as asm
-  python -m graphc cache info
+  python -m graphc doctor                            this machine and this installation
+  python -m graphc keras train.py --epochs 3         a script that says `import keras`, unmodified
 
-Graphs are the files GRAPHC_DUMP writes; a large constant is in the .npz beside its graph. Other variables:
-GRAPHC_THREADS, GRAPHC_CPU, GRAPHC_VERIFY, GRAPHC_CACHE_DIR.
+A MODEL is a .graph (- for stdin), a saved .keras, script.py:name or, where it has one model, script.py.
+Of a compiled model the training step is meant, of others inference; --mode says otherwise. Graphs are the
+files GRAPHC_DUMP writes; a large constant is in the .npz beside its graph. Other variables: GRAPHC_THREADS,
+GRAPHC_CPU, GRAPHC_VERIFY, GRAPHC_CACHE_DIR. Exit codes: 0, 1 for a check that failed, 2 for bad input.
 """
-
-
-class UsageError(ValueError):
-    """Arguments that parse, but name nothing there is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
-    except (ValueError, TypeError, NotImplementedError, MemoryError) as error:
+    except (ValueError, TypeError, NotImplementedError, MemoryError, ImportError) as error:
         return _fail(str(error))
     return 0
 
@@ -60,6 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(message: str) -> int:
     sys.stderr.write(f"error: {message}\n")
     return 2
+
+
+def _command(module: str, name: str) -> Callable[[argparse.Namespace], None]:
+    """A command that is imported when it runs."""
+
+    def run(args: argparse.Namespace) -> None:
+        getattr(import_module(f"graphc.commands.{module}"), name)(args)
+
+    return run
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,208 +77,125 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"graphc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    _add_opt(commands)
-    _add_run(commands)
-    _add_show(commands)
-    _add_cache(commands)
+    _add_looking(commands)
+    _add_comparing(commands)
+    _add_graphs(commands)
+    _add_machine(commands)
+    _add_keras(commands)
     return parser
 
 
-def _add_opt(commands: Any) -> None:
-    opt = commands.add_parser("opt", help="run passes on a graph and print the graph they make")
-    opt.add_argument("file", metavar="FILE.graph", help="a graph as text; - reads stdin")
-    opt.add_argument(
-        "-p", "--passes", metavar="NAME,...", help="these passes in this order; default: the compiler's own"
-    )
-    opt.add_argument("-o", "--output", metavar="FILE", type=Path, help="write a file, large constants beside it")
-    opt.set_defaults(run=_opt)
+def _add(commands: Any, name: str, module: str, help: str, description: str = "") -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=description or None)
+    parser.set_defaults(run=_command(module, name))
+    return parser
 
 
-def _add_run(commands: Any) -> None:
-    run = commands.add_parser("run", help="compile a graph, run it once and print its outputs")
-    run.add_argument("file", metavar="FILE.graph", help="a graph as text; - reads stdin")
-    run.add_argument("--inputs", metavar="FILE.npz", type=Path, help="arrays by name: data, weights and states")
-    run.add_argument("--seed", metavar="N", type=int, help="random arrays for all that --inputs does not give")
-    run.add_argument("--save", metavar="FILE.npz", type=Path, help="write outputs and updated states")
-    run.set_defaults(run=_run)
+def _add_model(parser: argparse.ArgumentParser, *names: str) -> None:
+    for name in names or ("model",):
+        parser.add_argument(name, metavar=name.upper(), help="FILE.graph, -, FILE.keras, or SCRIPT.py:NAME")
+    parser.add_argument("--mode", choices=("infer", "train", "evaluate"), help="which step of a model")
+    parser.add_argument("--batch", metavar="N", type=_count, help="rows of a batch to compile a model for; default 32")
 
 
-def _add_show(commands: Any) -> None:
-    show = commands.add_parser("show", help="show what a graph or model becomes: stages, kernels, memory")
-    show.add_argument("model", metavar="MODEL", help="FILE.graph, or script.py:name of a model or graph in a script")
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"wanted a whole number of at least 1, got {text!r}")
+
+
+def _add_looking(commands: Any) -> None:
+    show = _add(commands, "show", "show", "show what a graph or model becomes: stages, kernels, memory")
+    _add_model(show)
     show.add_argument("--stage", metavar="NAME", help="print the graph after a stage: source, a pass, fused, planned")
     show.add_argument("--kernel", metavar="NAME", help="print one kernel")
     show.add_argument("--as", dest="level", choices=("loops", "llvm", "asm"), default="loops", help="the kernel as")
     show.add_argument("--memory", action="store_true", help="print the memory plan")
     show.add_argument("--dump", metavar="DIR", type=Path, help="write everything into a new folder there")
-    show.set_defaults(run=_show)
+
+    explain = _add(
+        commands,
+        "explain",
+        "show",
+        "write one HTML page that tells everything about a compilation",
+        "Graph and memory drawn, passes with what they changed, kernels as loops, LLVM and assembly, and measured "
+        "times beside the roof. The page needs no server and no network.",
+    )
+    _add_model(explain)
+    explain.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("report.html"))
+    explain.add_argument("--runs", metavar="N", type=_count, default=10, help="runs that are measured; default 10")
+
+    profile = _add(
+        commands,
+        "profile",
+        "show",
+        "measure every kernel",
+        "Runs a step on random data and prints what every kernel or layer took: medians of native counters.",
+    )
+    _add_model(profile)
+    profile.add_argument("--runs", metavar="N", type=_count, default=20, help="runs that are measured; default 20")
+    profile.add_argument("--by", choices=("kernel", "layer"), default="kernel", help="what the rows of the table are")
+    profile.add_argument("--trace", metavar="FILE.json", type=Path, help="also write a timeline for Perfetto")
+
+    _add_model(_add(commands, "memory", "show", "print what a step needs of memory, without taking it"))
+    _add_model(_add(commands, "compile", "show", "compile into the cache and say where the time went"))
 
 
-def _add_cache(commands: Any) -> None:
-    cache = commands.add_parser("cache", help="the compiled code kept between processes")
+def _add_comparing(commands: Any) -> None:
+    diff = _add(commands, "diff", "compare", "compare what two graphs or models become")
+    _add_model(diff, "before", "after")
+    diff.add_argument("--exit-code", action="store_true", help="exit with 1 if something differs")
+    check = _add(
+        commands,
+        "check",
+        "compare",
+        "compare every pass and kernel with the interpreter",
+        "Runs passes, kernels and whole steps on random data beside the numpy interpreter and names the first that "
+        "gives other numbers (exit code 1).",
+    )
+    _add_model(check)
+    check.add_argument("--seed", metavar="N", type=int, default=0, help="of the random data")
+
+
+def _add_graphs(commands: Any) -> None:
+    opt = _add(commands, "opt", "graphs", "run passes on a graph and print the graph they make")
+    opt.add_argument("file", metavar="FILE.graph", help="a graph as text; - reads stdin")
+    opt.add_argument(
+        "-p", "--passes", metavar="NAME,...", help="these passes in this order; default: the compiler's own"
+    )
+    opt.add_argument("-o", "--output", metavar="FILE", type=Path, help="write a file, large constants beside it")
+
+    run = _add(commands, "run", "graphs", "compile a graph, run it once and print its outputs")
+    run.add_argument("file", metavar="FILE.graph", help="a graph as text; - reads stdin")
+    run.add_argument("--inputs", metavar="FILE.npz", type=Path, help="arrays by name: data, weights and states")
+    run.add_argument("--seed", metavar="N", type=int, help="random arrays for all that --inputs does not give")
+    run.add_argument("--save", metavar="FILE.npz", type=Path, help="write outputs and updated states")
+
+
+def _add_machine(commands: Any) -> None:
+    doctor = _add(
+        commands,
+        "doctor",
+        "machine",
+        "look at this machine and this installation",
+        "Processor, threads, versions and cache, and the most this machine can do, measured: the roof that profiles "
+        "and reports compare with.",
+    )
+    doctor.add_argument("--quick", action="store_true", help="measure nothing")
+    cache = _add(commands, "cache", "machine", "the compiled code kept between processes")
     cache.add_argument("action", choices=("info", "clear"), help="say where and how much it is, or delete it")
-    cache.set_defaults(run=_cache)
 
 
-# opt
-
-
-def _opt(args: argparse.Namespace) -> None:
-    from graphc.compiler import apply_passes
-    from graphc.ir.text import large_constants, write_graph
-
-    names = None if args.passes is None else [name.strip() for name in args.passes.split(",") if name.strip()]
-    graph = apply_passes(_read_graph(args.file), names)
-    if args.output:
-        write_graph(args.output, graph)
-        return
-    sys.stdout.write(str(graph))
-    if count := len(large_constants(graph)):
-        sys.stderr.write(f"{count} large constants are named, not printed; -o FILE writes them too\n")
-
-
-def _read_graph(file: str) -> Graph:
-    """The graph of a file or of stdin. Errors name the file."""
-    import graphc.primitives  # noqa: F401  fills the registry
-    from graphc.ir.op import REGISTRY
-    from graphc.ir.parse import parse_graph, read_graph
-    from graphc.ir.scan import ParseError
-
-    try:
-        return parse_graph(sys.stdin.read(), REGISTRY) if file == "-" else read_graph(Path(file), REGISTRY)
-    except ParseError as error:
-        raise UsageError(f"{'stdin' if file == '-' else file}: {error}") from None
-
-
-# run
-
-
-def _run(args: argparse.Namespace) -> None:
-    from graphc.compiler import compile_graph
-
-    graph = _read_graph(args.file)
-    arrays = _arrays(graph, _load(args.inputs) if args.inputs else {}, args.seed)
-    data = [value.name for value in graph.inputs_of("input")]
-    bind = {name: np.array(array, order="C") for name, array in arrays.items() if name not in data}
-    exe = compile_graph(graph, bind=bind)
-    began = time.perf_counter()
-    results = exe(*(arrays[name] for name in data))
-    seconds = time.perf_counter() - began
-    names = [slot.name for slot in exe.program.outputs]
-    outputs = dict(zip(names, results if isinstance(results, list) else [results], strict=True))
-    updated = {state.name: exe.state[state.name] for state, _ in graph.updates}
-    for name, array in outputs.items():
-        sys.stdout.write(_array_text(name, array))
-    for name, array in updated.items():
-        sys.stdout.write(f"updated {_array_text(name, array)}")
-    sys.stderr.write(f"{seconds * 1e3:.3f} ms\n")
-    if args.save:
-        _save(args.save, {**updated, **outputs})
-
-
-def _arrays(graph: Graph, given: Mapping[str, Array], seed: int | None) -> dict[str, Array]:
-    """An array for every input by name. UsageError for names that do not fit."""
-    from graphc.compiler import random_inputs
-
-    names = [value.name for value in graph.inputs]
-    if unknown := sorted(set(given) - set(names)):
-        raise UsageError(f"{graph.name} has no input {unknown[0]!r}; its inputs are {', '.join(names) or 'none'}")
-    if seed is not None:
-        return {**dict(zip(names, random_inputs(graph, seed), strict=True)), **given}
-    if missing := [f"{value.name} : {value.type}" for value in graph.inputs if value.name not in given]:
-        raise UsageError(
-            f"{graph.name} also wants {'; '.join(missing)}: give them by --inputs, or --seed for random ones"
-        )
-    return dict(given)
-
-
-def _load(path: Path) -> dict[str, Array]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path}: not an .npz of plain arrays: {error}") from None
-
-
-def _save(path: Path, arrays: Mapping[str, Array]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-
-
-def _array_text(name: str, array: Array) -> str:
-    text = np.array2string(array, threshold=100, edgeitems=3, max_line_width=120)
-    return f"{name} : {array.dtype}{list(array.shape)} = {text if array.ndim < 2 else chr(10) + text}\n"
-
-
-# show
-
-
-def _show(args: argparse.Namespace) -> None:
-    from graphc.executables import compile as compile_executable
-
-    exe = compile_executable(_model(args.model))
-    texts = []
-    if args.stage is not None:
-        texts.append(exe.compilation.text(int(args.stage) if args.stage.lstrip("-").isdecimal() else args.stage))
-    if args.kernel is not None:
-        texts.append(getattr(exe.kernel(args.kernel), args.level))
-    if args.memory:
-        texts.append(f"{exe.memory_plan}\n")
-    if args.dump is not None:
-        texts.append(f"{exe.dump(args.dump)}\n")
-    if texts:
-        sys.stdout.write("\n".join(texts))
-    else:
-        _overview(exe)
-
-
-def _model(where: str) -> Any:
-    """The graph of a file, or what a script calls `name` after it has run."""
-    path, colon, name = where.rpartition(":")
-    if not colon or not path.endswith(".py"):
-        return _read_graph(where)
-    if not Path(path).is_file():
-        raise UsageError(f"{path}: no such file")
-    sys.path.insert(0, str(Path(path).parent))
-    found = runpy.run_path(path, run_name=Path(path).stem)
-    if name not in found:
-        raise UsageError(f"{path} defines no {name!r}")
-    return found[name]
-
-
-def _overview(exe: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    stages = Table("stage", "nodes", box=None)
-    for name, graph in exe.compilation.stages:
-        stages.add_row(Text(name), str(len(graph.nodes)))
-    kernels = Table("kernel", "computes", box=None)
-    for kernel in exe.kernels:
-        kernels.add_row(Text(kernel), Text(kernel.computes))
-    console.print(Text(exe.interface), Text(""), stages, Text(""), kernels, Text(""), sep="\n")
-    console.print(Text(str(exe.memory_plan).splitlines()[-1]))
-
-
-# cache
-
-
-def _cache(args: argparse.Namespace) -> None:
-    from graphc.compiler import persistent_cache
-
-    cache = persistent_cache()
-    found = cache.clear() if args.action == "clear" else cache.entries()
-    total = f"{len(found)} entries, {sum(entry.nbytes for entry in found) / 1e6:.1f} MB"
-    if args.action == "clear":
-        sys.stdout.write(f"deleted {total}\n")
-        return
-    sys.stdout.write(f"folder  {cache.folder or 'none; set GRAPHC_CACHE_DIR'}\n")
-    sys.stdout.write(f"holds   {total} of at most {cache.limit / 1e6:.0f} MB\n")
-    if found:
-        used = [time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used)) for entry in (found[0], found[-1])]
-        sys.stdout.write(f"used    from {used[0]} to {used[1]}\n")
+def _add_keras(commands: Any) -> None:
+    keras = _add(
+        commands,
+        "keras",
+        "script",
+        "run a Keras script on graphc",
+        "Runs an unmodified script whose `import keras` (or `from tensorflow import keras`) finds graphc.",
+    )
+    keras.add_argument("script", metavar="SCRIPT.py")
+    keras.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="arguments of the script")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,10 +48,12 @@ def compile_graph(
     options: CompileOptions | None = None,
     bind: Mapping[str, Array] | None = None,
     *,
+    watched: bool = False,
     pipeline: Sequence[Pass] | None = None,
     arena: bool = True,
 ) -> Executable:
-    """The native executable of a graph. `bind` lends arrays to weights and states by name (see Executable).
+    """The native executable of a graph. `bind` lends arrays to weights and states by name, `watched` says that their
+    changes are noted (see Executable).
 
     Another `pipeline`, or `arena=False` (no memory is shared), may change its speed, never what it computes.
     """
@@ -66,7 +68,9 @@ def compile_graph(
         return Image(_objects(graph.name, compilation.code, target), symbols, compilation.program)
 
     cache = _cache(options) if pipeline is None and arena else None
-    image, library, addresses = _obtain(cache, f"graph\n{print_graph(graph)}", target, build)
+    image, library, addresses = _obtain(
+        cache, f"graph, winograd {options.winograd}\n{print_graph(graph)}", target, build
+    )
     assert image.program is not None
     return Executable(
         image.program,
@@ -75,6 +79,7 @@ def compile_graph(
         threads=options.threads or default_threads(),
         bind=bind,
         keep=library,
+        watched=watched,
         compilation=fresh[0] if fresh else None,
         analyse=lambda dump: analyse(graph, replace(options, dump=dump), pipeline, arena),
     )
@@ -87,12 +92,12 @@ def analyse(
     from codegen.program import build_program
     from passes.manager import run_passes
     from passes.memory import plan_memory
-    from passes.pipeline import PIPELINE
+    from passes.pipeline import pipeline as standard
 
     dump = new_folder(options.dump, graph) if options.dump else None
     clock = _Clock()
     stages = [("source", graph)]
-    steps = PIPELINE if pipeline is None else pipeline
+    steps = standard(with_winograd=options.winograd) if pipeline is None else pipeline
     optimised = run_passes(graph, steps, verify=options.verify, dump=dump, trace=stages)
     clock.lap("passes")
     plan = plan_memory(optimised, arena)
@@ -137,11 +142,11 @@ def _objects(name: str, code: Code, target: Target) -> tuple[bytes, ...]:
 def _kernel_sources(code: Code, target: Target, computes: Mapping[str, str]) -> dict[str, KernelSource]:
     """The kernels in order of first use, at every level of text."""
     from codegen import jit
-    from codegen.loops import format_kernel
+    from codegen.library import format_any
 
     def source(symbol: str) -> KernelSource:
         llvm, kernel = code.texts[symbol], code.kernels[symbol]
-        writers = functools.partial(format_kernel, kernel), functools.partial(jit.assembly, llvm, target)
+        writers = functools.partial(format_any, kernel), functools.partial(jit.assembly, llvm, target)
         return KernelSource(symbol, computes[symbol], llvm, writers)
 
     return {symbol: source(symbol) for symbol in computes}
@@ -232,25 +237,27 @@ def _pool_image() -> Image:
 def apply_passes(graph: Graph, names: Sequence[str] | None = None, options: CompileOptions | None = None) -> Graph:
     """The graph after the passes of these names (default: all), checked as the options say. ValueError for no pass."""
     from passes.manager import run_passes
-    from passes.pipeline import PIPELINE, find_passes
+    from passes.pipeline import find_passes, pipeline
 
-    steps = PIPELINE if names is None else find_passes(names)
-    return run_passes(graph, steps, verify=(options or compile_options()).verify)
+    options = options or compile_options()
+    steps = pipeline(with_winograd=options.winograd) if names is None else find_passes(names)
+    return run_passes(graph, steps, verify=options.verify)
 
 
 def prepare_forward(graph: Graph, options: CompileOptions | None = None) -> Graph:
     """A traced forward graph made ready for gradients: with what makes the backward graph cheaper too."""
     from passes.canonicalize import canonicalize
     from passes.manager import run_passes
+    from graphc.primitives.scan_gradient import keep_residuals
 
-    return run_passes(graph, (canonicalize,), verify=(options or compile_options()).verify)
+    return run_passes(graph, (canonicalize, keep_residuals), verify=(options or compile_options()).verify)
 
 
-def gradients(graph: Graph, loss: Value, wrt: Sequence[Value]) -> Graph:
+def gradients(graph: Graph, loss: Value, wrt: Sequence[Value], leaves: Collection[Value] = ()) -> Graph:
     """See `passes.autodiff.gradients`."""
     from passes import autodiff
 
-    return autodiff.gradients(graph, loss, wrt)
+    return autodiff.gradients(graph, loss, wrt, leaves)
 
 
 def random_inputs(graph: Graph, seed: int = 0) -> list[Array]:

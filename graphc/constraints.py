@@ -90,8 +90,8 @@ OBJECTS: dict[str, Any] = {
 
 
 def serialize(constraint: Any) -> Any:
-    """The config of a constraint, as Keras writes it."""
-    return serialize_object(constraint, "keras.constraints")
+    """The config of a constraint, as Keras writes it; None stays None."""
+    return None if constraint is None else serialize_object(constraint, "keras.constraints")
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -357,9 +357,9 @@ random_normal, random_uniform = RandomNormal, RandomUniform
 truncated_normal, variance_scaling = TruncatedNormal, VarianceScaling
 
 
-def serialize(initializer: Any) -> dict[str, Any]:
-    """The config of an initializer, as Keras writes it."""
-    return serialize_object(initializer, "keras.initializers")
+def serialize(initializer: Any) -> Any:
+    """The config of an initializer, as Keras writes it; None stays None."""
+    return None if initializer is None else serialize_object(initializer, "keras.initializers")
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -32,6 +32,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("GRAPHC_THREADS", "number of threads a native call may use", "the cores this process may run on"),
     Variable("GRAPHC_CPU", "CPU to compile for, such as x86-64-v3", "the host's CPU"),
     Variable("GRAPHC_CACHE_DIR", "directory of compiled executables", "$XDG_CACHE_HOME/graphc, else ~/.cache/graphc"),
+    Variable("GRAPHC_WINOGRAD", "0: 3x3 convolutions of many channels are computed directly, with less rounding", "1"),
     Variable("GRAPHC_DATA", "directory searched first for data set files", "not searched"),
     Variable("KERAS_HOME", "Keras's own directory; data sets lie in its datasets/ folder", "~/.keras"),
     Variable("KERAS_MAX_EPOCHS", "no fit runs more epochs than this", "no limit"),
@@ -53,6 +54,7 @@ class Environment:
     cpu: str | None = None
     cache_dir: Path | None = None
     data: Path | None = None
+    winograd: bool = True
     keras_home: Path | None = None
     max_epochs: int | None = None
     max_steps_per_epoch: int | None = None
@@ -64,7 +66,8 @@ class CompileOptions:
 
     cpu: LLVM CPU name, None for the host; threads: upper limit, None for every core this process may use;
     verify: 0, 1 or 2 (see GRAPHC_VERIFY); dump: directory for the stages; cache_dir: where executables are kept;
-    cache: False neither reads nor writes that directory.
+    cache: False neither reads nor writes that directory; winograd: False computes 3x3 convolutions of many channels
+    directly: slower, with the smallest rounding errors.
 
     Raises ValueError or TypeError for a value outside these.
     """
@@ -75,6 +78,7 @@ class CompileOptions:
     dump: Path | None = None
     cache_dir: Path | None = None
     cache: bool = True
+    winograd: bool = True
 
     def __post_init__(self) -> None:
         _check_cpu("cpu", self.cpu)
@@ -83,8 +87,9 @@ class CompileOptions:
         _check_verify("verify", self.verify)
         for name in ("dump", "cache_dir"):
             _check_path(name, getattr(self, name))
-        if not isinstance(self.cache, bool):
-            raise TypeError(f"cache: wanted True or False, got {self.cache!r}")
+        for name in ("cache", "winograd"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name}: wanted True or False, got {getattr(self, name)!r}")
 
 
 def environment(variables: Mapping[str, str] | None = None) -> Environment:
@@ -100,6 +105,7 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
         cpu=_check_cpu("GRAPHC_CPU", values.get("GRAPHC_CPU") or None),
         cache_dir=_path(values, "GRAPHC_CACHE_DIR") or _default_cache_dir(values),
         data=_path(values, "GRAPHC_DATA"),
+        winograd=_switch(values, "GRAPHC_WINOGRAD"),
         keras_home=_path(values, "KERAS_HOME") or _below_home(values, ".keras"),
         max_epochs=_count(values, "KERAS_MAX_EPOCHS"),
         max_steps_per_epoch=_count(values, "KERAS_MAX_STEPS_PER_EPOCH"),
@@ -109,7 +115,7 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
 def compile_options(**overrides: Any) -> CompileOptions:
     """The options the environment asks for, with `overrides` (fields of CompileOptions) put over them."""
     env = environment()
-    options = CompileOptions(env.cpu, env.threads, env.verify, env.dump, env.cache_dir)
+    options = CompileOptions(env.cpu, env.threads, env.verify, env.dump, env.cache_dir, winograd=env.winograd)
     return replace(options, **overrides)
 
 
@@ -140,6 +146,14 @@ def _count(values: Mapping[str, str], name: str, most: int | None = None) -> int
     if not text:
         return None
     return _check_count(name, int(text) if text.strip().isdecimal() else text, most)
+
+
+def _switch(values: Mapping[str, str], name: str) -> bool:
+    """A variable that is on unless it is 0."""
+    text = values.get(name) or "1"
+    if text not in ("0", "1"):
+        raise ValueError(f"{name}: wanted 0 or 1, got {text!r}; leave it unset for the default")
+    return text == "1"
 
 
 def _verify(values: Mapping[str, str]) -> int:

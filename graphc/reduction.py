@@ -25,7 +25,7 @@ def apply_mask(sample_weight: Any, mask: Any, dtype: str, reduction: str | None)
         return sample_weight
     mask = ops.cast(mask, dtype)
     if reduction in ("mean", "sum_over_batch_size"):
-        mask = mask / ops.mean(mask)
+        mask = ops.divide_no_nan(mask, ops.mean(mask))
     if sample_weight is None:
         return mask
     sample_weight, mask = squeeze_or_expand_to_same_rank(ops.cast(sample_weight, dtype), mask)

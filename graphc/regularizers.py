@@ -112,8 +112,8 @@ OBJECTS: dict[str, Any] = {
 
 
 def serialize(regularizer: Any) -> Any:
-    """The config of a regularizer, as Keras writes it."""
-    return serialize_object(regularizer, "keras.regularizers")
+    """The config of a regularizer, as Keras writes it; None stays None."""
+    return None if regularizer is None else serialize_object(regularizer, "keras.regularizers")
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

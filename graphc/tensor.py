@@ -120,6 +120,8 @@ class Tensor(Operators):
     def __init__(self, value: Value) -> None:
         self.value = value
         self._keras_mask: Tensor | None = None
+        if (tracer := current_tracer()) is not None:
+            tracer.watch(self)
 
     @property
     def type(self) -> TensorType:
@@ -147,6 +149,11 @@ class Tensor(Operators):
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError(f"{self!r} is a value of a graph that has not run; it cannot become a numpy array here")
+
+    numpy = __array__
+
+    def backward(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"{self!r} keeps no gradients; use `graphc.gradients(loss, variables)` inside `train_step()`")
 
     def __repr__(self) -> str:
         return f"<Tensor shape={self.shape}, dtype={self.dtype}>"

@@ -7,17 +7,19 @@ Three uses: a `Tracer` collects the graph of a model's step; `infer_spec` finds 
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphc import tree
 from graphc.ir.builder import Builder
+from graphc.ir.changes import CHANGES
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import evaluate, interpret
-from graphc.ir.op import Array, Parameter, Role, Value
+from graphc.ir.op import Array, Node, Parameter, Role, Value
 from graphc.ir.types import DType, TensorType
 from graphc.primitives.elementwise import Cast
 from graphc.primitives.shape import Reshape
@@ -38,9 +40,9 @@ class Bound:
     what: str
     message: str
 
-    def describe(self, graph: Graph, inputs: Mapping[Value, Array], rows: int | None = None) -> str:
+    def describe(self, inputs: Mapping[Value, Array], rows: int | None = None) -> str:
         """The message with the first wrong value and where it is, found by interpreting what leads to the ids."""
-        ids = evaluate(_leading_to(graph, self.ids), inputs)[self.ids]
+        ids = evaluate(_leading_to(self.ids), inputs)[self.ids]
         return self.broken_by(ids[:rows] if ids.ndim else ids) or self.message
 
     def broken_by(self, ids: Array) -> str | None:
@@ -59,14 +61,22 @@ class Bound:
         return value if isinstance(value.op, Parameter) else None
 
 
-def _leading_to(graph: Graph, value: Value) -> Graph:
-    """The part of the graph that computes one value."""
-    needed, nodes = {value}, []
-    for node in reversed(graph.nodes):
-        if needed.intersection(node.outputs):
-            needed.update(node.inputs)
-            nodes.append(node)
-    return replace(graph, nodes=tuple(reversed(nodes)), outputs=(value,), updates=(), checks=())
+def _leading_to(value: Value) -> Graph:
+    """The graph that computes one value."""
+    inputs: dict[Value, None] = {}
+    nodes: dict[Node, None] = {}
+    open_values = [value]
+    while open_values:
+        last = open_values[-1]
+        missing = [v for v in last.node.inputs if v.node not in nodes and v not in inputs]
+        if isinstance(last.op, Parameter):
+            inputs[last] = None
+        elif not missing:
+            nodes[last.node] = None
+        open_values.extend(missing)
+        if not missing:
+            open_values.pop()
+    return Graph("leading", tuple(inputs), tuple(nodes), (value,))
 
 
 class Tracer:
@@ -76,9 +86,11 @@ class Tracer:
         self.builder = builder
         self.inputs: dict[Variable, Value] = {}
         self.current: dict[Variable, Value] = {}
-        self.losses: list[Any] = []
+        self.versions: dict[Variable, list[Value]] = {}
+        self.losses: list[tuple[Any, Any]] = []  # layers and what they added to the loss
         self.bounds: list[Bound] = []
         self._names: set[str] = set()
+        self._watched: list[weakref.ref[Tensor]] = []
 
     def input(self, name: str, shape: Any, dtype: Any) -> Tensor:
         """A data input of the graph."""
@@ -96,22 +108,30 @@ class Tracer:
             name = self._unique(variable.path.replace("/", "."))
             kind = TensorType(variable.shape, DType.of(variable.array.dtype))
             self.inputs[variable] = self.current[variable] = self.builder.input(name, kind, role)
+            self.versions[variable] = [self.inputs[variable]]
         return Tensor(self.current[variable])
 
     def assign(self, variable: Variable, value: Any) -> Tensor:
         """From here on the variable holds `value`, and after the run too."""
+        self.read(variable)
+        new = self.fitting(variable, value)
+        self.current[variable] = new.value
+        self.versions[variable].append(new.value)
+        return Tensor(new.value)
+
+    @staticmethod
+    def fitting(variable: Variable, value: Any) -> Tensor:
+        """The value in the variable's dtype. ValueError if it has another shape."""
         from graphc import ops  # written with tensors itself
 
-        self.read(variable)
-        new = ops.cast(ops.convert_to_tensor(value), variable.dtype)
+        new: Tensor = ops.cast(ops.convert_to_tensor(value), variable.dtype)
         if new.shape != variable.shape:
             raise ValueError(
                 "The shape of the target variable and the shape of the target value in `variable.assign(value)` must "
                 f"match. variable.shape={variable.shape}, Received: value.shape={new.shape}. "
                 f"Target variable: {variable!r}"
             )
-        self.current[variable] = new.value
-        return Tensor(new.value)
+        return new
 
     def bound(self, ids: Tensor, low: int, high: int, what: str) -> None:
         """Refuse, at run time and before any update, ids outside [low, high)."""
@@ -122,12 +142,24 @@ class Tracer:
         self.bounds.append(Bound(ids.value, low, high, what, message))
         self.builder.check(ops.cast(ops.logical_not(inside), "int32").value, message)
 
-    def resume(self, builder: Builder) -> None:
-        """Go on in a builder whose graph was made from this tracer's by passes: the same inputs, new values."""
-        states = {value: variable for variable, value in self.inputs.items()}
-        self.builder = builder
-        self.current = dict(self.inputs)
-        self.current.update({states[state]: value for state, value in builder.updates})
+    def watch(self, tensor: Tensor) -> None:
+        """Remember a tensor of this graph, so that `rewrite` can move it."""
+        self._watched.append(weakref.ref(tensor))
+
+    def rewrite(self, change: Callable[[Graph], Graph]) -> None:
+        """Go on in a graph that computes the same by other nodes: tensors and variables get their values there."""
+        tensors = [tensor for ref in self._watched if (tensor := ref()) is not None]
+        versions = [value for values in self.versions.values() for value in values]
+        held = [*(tensor.value for tensor in tensors), *versions, *self.current.values()]
+        kept = list(dict.fromkeys(value for value in held if not isinstance(value.op, Parameter)))
+        self.finish()
+        graph = change(self.builder.build(kept))
+        moved = dict(zip(kept, graph.outputs, strict=True))
+        for tensor in tensors:
+            tensor.value = moved.get(tensor.value, tensor.value)
+        self.versions = {variable: [moved.get(v, v) for v in values] for variable, values in self.versions.items()}
+        self.current = {variable: moved.get(value, value) for variable, value in self.current.items()}
+        self.builder.resume(graph)
 
     def finish(self) -> None:
         """Record the updates of all variables that hold another value now."""
@@ -242,6 +274,8 @@ def run_eagerly(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     states = {value: variable for variable, value in tracer.inputs.items()}
     for (state, _), new in zip(graph.updates, values[len(outputs) :], strict=False):
         states[state].array[...] = new
+    if graph.updates:
+        CHANGES.note()
     computed = iter(values)
     return map_leaves(lambda _: next(computed), Tensor, result)
 
@@ -251,4 +285,4 @@ def _raise_failed_check(tracer: Tracer, graph: Graph, arrays: Mapping[Value, Arr
     for check, value in zip(graph.checks, values[first:], strict=True):
         if value:
             bound = next(bound for bound in tracer.bounds if bound.message == check.message)
-            raise ValueError(bound.describe(graph, arrays))
+            raise ValueError(bound.describe(arrays))

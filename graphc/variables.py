@@ -5,6 +5,7 @@ The array is lent to executables, which update it in place; it is therefore neve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc import config, naming
+from graphc.ir.changes import CHANGES
+from graphc.saving.budget import spend
 from graphc.scope import current_path
 from graphc.tensor import Operators, active_tracer, current_tracer
 
@@ -23,7 +26,7 @@ class Variable(Operators):
     """An array with a name.
 
     initializer: an array or scalar, or a callable (shape, dtype) -> array. `array` is C-contiguous, 64-byte aligned and
-    stays the same object; `numpy()` is a copy of it. While a graph is traced, reading the variable reads a graph input
+    stays the same object; whoever writes into it notes that in `graphc.ir.changes`. `numpy()` is a copy of it. While a graph is traced, reading the variable reads a graph input
     and assigning to it records an update that takes effect when the graph has run.
     """
 
@@ -48,6 +51,8 @@ class Variable(Operators):
                 "Shapes used to initialize variables must be fully-defined (no `None` dimensions). Received: "
                 f"shape={shape} for variable path='{self.path}'"
             )
+        if shape is not None:
+            spend(math.prod(shape) * np.dtype(config.standardize_dtype(dtype)).itemsize, f"Variable '{self.path}'")
         self.array = aligned(_initial(initializer, shape, dtype))
         self.trainable = trainable
         self.autocast = autocast
@@ -72,9 +77,13 @@ class Variable(Operators):
 
     @property
     def value(self) -> Any:
-        """The array, or while tracing the tensor that stands for it."""
+        """The array, to be read only, or while tracing the tensor that stands for it."""
         tracer = current_tracer()
-        return self.array if tracer is None else tracer.read(self)
+        if tracer is not None:
+            return tracer.read(self)
+        view = self.array.view()
+        view.flags.writeable = False
+        return view
 
     def numpy(self) -> Array:
         """A copy of the value."""
@@ -92,7 +101,8 @@ class Variable(Operators):
                 f"match. variable.shape={self.shape}, Received: value.shape={new.shape}. Target variable: {self}"
             )
         self.array[...] = new
-        return self.array
+        CHANGES.note()
+        return self.value
 
     def assign_add(self, value: Any) -> Any:
         return self.assign(self + value)

@@ -18,9 +18,9 @@ from passes.schedule_order import kernel_order
 LABEL_NAMES = 4
 
 
-def emit(groups: Groups, facts: FactsOf) -> Graph:
-    """The graph of fused nodes, in the order of execution."""
-    emitter = _Emitter(facts, {node.op.label for node in groups.graph.nodes if isinstance(node.op, Fused)})
+def emit(groups: Groups, facts: FactsOf, labels: set[str]) -> Graph:
+    """The graph of fused nodes, in the order of execution. Adds their labels to those that are taken."""
+    emitter = _Emitter(facts, labels)
     for group in kernel_order(groups):
         if not groups.is_fixed(group):
             emitter.fuse(groups.plan(group))
@@ -85,6 +85,7 @@ class _Emitter:
         base = "_".join(list(names)[:LABEL_NAMES])
         number = next(n for n in itertools.count(self.counters.get(base, 0)) if f"{base}.{n}" not in self.labels)
         self.counters[base] = number + 1
+        self.labels.add(f"{base}.{number}")
         return f"{base}.{number}"
 
 

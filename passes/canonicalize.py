@@ -25,12 +25,14 @@ from graphc.primitives.conv import Conv
 from graphc.primitives.pool import MaxPool
 from graphc.primitives.reduce import Max, Min, Prod, Sum
 from graphc.primitives.shape import Broadcast, Concat, Flip, Pad, Reshape, Slice, Transpose
+from passes.loops import in_bodies
 from passes.outward import OUTWARD
 from passes.rules import Rules, apply_rules, broadcast_in_any_order, merge_rules, operand, splat
 
 AxesReduction = Sum | Prod | Max | Min
 
 
+@in_bodies
 def canonicalize(graph: Graph) -> Graph:
     """The graph in canonical form; the values change by rounding at most, where sums are merged."""
     return relu_after_pool(apply_rules(graph, RULES))

@@ -9,8 +9,10 @@ from graphc.ir.graph import Graph
 from graphc.ir.op import Node, Value
 from graphc.ir.rewrite import rewrite
 from graphc.ir.structure import node_key
+from passes.loops import in_bodies
 
 
+@in_bodies
 def cse(graph: Graph) -> Graph:
     """Computes equal nodes once: the first one stays and the others' results become its results.
 

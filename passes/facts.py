@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from graphc.ir.fused import Fused
+from graphc.ir.composite import Composite
+from graphc.ir.cost import SIMPLE, nest_operations
 from graphc.ir.graph import Graph
 from graphc.ir.nest import Affine, Apply, Axis, Index, Load, Nest, loads, substitute
 from graphc.ir.op import Alias, Contraction, Node, Op, Parameter, Reduction, Source, Types, Value, View, Window
 from graphc.ir.types import Shape, size_of
 from graphc.primitives.source import Constant
-from passes.cost import SIMPLE, flops_of
 
 TAPS = 9  # points of a window that may be pooled in registers
 
@@ -31,7 +31,7 @@ class Kind(Enum):
     OPAQUE = "opaque"  # several nests, scatter, running result
     ALIAS = "alias"  # no kernel: the operand's memory
     BUFFER = "buffer"  # a constant array
-    KERNEL = "kernel"  # fused already
+    KERNEL = "kernel"  # fused already, or a loop
 
     @property
     def is_anchor(self) -> bool:
@@ -117,7 +117,7 @@ class FactsOf:
             return Facts(node, position, kind, node.outputs, reads=reads, full=node.types[0].shape)
         nests = self.nests(node)
         kind = _kind(node, nests)
-        flops = max(flops_of(nest) for nest in nests)
+        flops = max(nest_operations(nest) for nest in nests)
         full, reduced = _space(nests[0]) if kind is Kind.REDUCTION else (node.types[0].shape, ())
         return Facts(
             node,
@@ -161,7 +161,7 @@ def _kind_without_nest(node: Node) -> Kind | None:
             return Kind.ALIAS
         case Constant(splat=None):
             return Kind.BUFFER
-        case Fused():
+        case Composite():
             return Kind.KERNEL
     return None
 

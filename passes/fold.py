@@ -13,11 +13,13 @@ from graphc.ir.op import Node, Value
 from graphc.ir.rewrite import rewrite
 from graphc.primitives.shape import Broadcast
 from graphc.primitives.source import Constant
+from passes.loops import in_bodies
 
 LARGEST = 1 << 16  # bytes of one folded result
 TOTAL = 1 << 26  # bytes of all folded results of one run, operands' reads included
 
 
+@in_bodies
 def fold(graph: Graph, *, largest: int = LARGEST, total: int = TOTAL) -> Graph:
     """Computes nodes whose operands are all constants, through their numpy meaning.
 

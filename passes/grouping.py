@@ -16,7 +16,7 @@ from passes.laws import POINTERS, SIZE, Form, Refusal, ancestors, clash, evaluat
 FIXED = {
     Kind.ALIAS: Refusal("alias", "a reshape has no kernel: it is its operand's memory under another shape"),
     Kind.BUFFER: Refusal("buffer", "a constant array has no kernel"),
-    Kind.KERNEL: Refusal("kernel", "the node is a kernel already"),
+    Kind.KERNEL: Refusal("kernel", "the node is a kernel already, or a loop"),
 }
 HAZARD = Refusal("hazard", "the kernel would overwrite a state in place that it reads at other elements")
 CHECKED = Refusal("checks", "no state may change before a check is looked at, and both would be in one kernel")

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from graphc.ir.graph import Graph
+from graphc.ir.loop import Loop
 from graphc.ir.op import Alias, Node, Value
-from graphc.ir.plan import Buffer, MemoryPlan
+from graphc.ir.plan import Buffer, LoopPlan, MemoryPlan
 from graphc.ir.remarks import remark
 from graphc.primitives.source import Constant
 from passes.facts import root
 from passes.inplace import reusable_operands
+from passes.loops import block_of, step_graph
 from passes.offsets import aligned, alive_at_once, pack
 
 
@@ -44,6 +46,7 @@ class _Planner:
         self.last = _last_uses(self.graph, self.end)
         self.outputs = {root(value) for value in self.graph.outputs}
         self.state_of = self._updates_in_place()
+        self.fixed = self.graph.fixed()
 
     def run(self) -> None:
         for value in self.graph.inputs:
@@ -57,13 +60,15 @@ class _Planner:
                 self._place_results(node, i)
 
     def _place_results(self, node: Node, i: int) -> None:
-        wanted = [v for v in node.outputs if v not in self.outputs and v not in self.state_of]
+        wanted = [v for v in node.outputs if not {v} & (self.outputs | self.fixed | self.state_of.keys())]
         taken = self._taken_over(node, i, wanted) if self.shares else {}
         for value in node.outputs:
             if value in self.outputs:
                 self._new(value, "output", i, self.end)
             elif value in self.state_of:
                 self.buffer_of[value] = self.buffer_of[self.state_of[value]]
+            elif value in self.fixed:  # computed once, kept from run to run
+                self._new(value, "arena", -1, self.end)
             elif value in taken:
                 self._extend(value, taken[value])
             else:
@@ -152,6 +157,7 @@ class _Planner:
             arena_bytes,
             sum(aligned(v.type.nbytes) for v in self._computed() if v not in self.outputs),
             bound,
+            {node: _plan_loop(node.op, self.shares) for node in self.graph.nodes if isinstance(node.op, Loop)},
         )
 
     def _computed(self) -> Iterator[Value]:
@@ -164,6 +170,13 @@ class _Planner:
         for value in values:
             if value.node not in self.position or isinstance(value.op, Constant) or values.count(value) > 1:
                 raise ValueError(f"plan_memory: output %{value.name} is no result of its own; run fuse before")
+
+
+def _plan_loop(op: Loop, arena: bool) -> LoopPlan:
+    block = block_of(op)
+    graph = step_graph(op, block)
+    place = {value: i for i, value in enumerate(dict.fromkeys(op.body.outputs))}
+    return LoopPlan(block, plan_memory(graph, arena), tuple(place[value] for value in op.body.outputs))
 
 
 def _last_uses(graph: Graph, end: int) -> dict[Value, int]:

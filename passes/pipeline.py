@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphc.primitives.scan_gradient import keep_residuals
 from passes.canonicalize import canonicalize, relu_after_pool
 from passes.cse import cse
 from passes.dce import dce
@@ -12,11 +13,17 @@ from passes.fusion import fuse
 from passes.manager import Pass, pass_name
 from passes.simplify import simplify
 from passes.unit_axes import drop_unit_axes
+from passes.winograd import winograd
 
-PIPELINE: tuple[Pass, ...] = (canonicalize, fold, simplify, cse, drop_unit_axes, canonicalize, dce, fuse)
+PIPELINE: tuple[Pass, ...] = (canonicalize, fold, simplify, winograd, cse, drop_unit_axes, canonicalize, dce, fuse)
 """From any graph to one that can be planned and lowered."""
 
-PASSES: dict[str, Pass] = {pass_name(step): step for step in (relu_after_pool, *PIPELINE)}
+def pipeline(*, with_winograd: bool) -> tuple[Pass, ...]:
+    """The pipeline, with or without the pass that trades a little accuracy of large convolutions for speed."""
+    return PIPELINE if with_winograd else tuple(step for step in PIPELINE if step is not winograd)
+
+
+PASSES: dict[str, Pass] = {pass_name(step): step for step in (relu_after_pool, keep_residuals, *PIPELINE)}
 
 
 def find_passes(names: Sequence[str]) -> tuple[Pass, ...]:

@@ -16,9 +16,11 @@ from graphc.ir.op import Node, Op, Value
 from graphc.ir.types import DType
 from graphc.primitives import elementwise as ew
 from graphc.primitives import functions as fn
+from passes.loops import in_bodies
 from passes.rules import Rule, Rules, apply_rules, is_splat, merge_rules, operand, splat, splat_like
 
 
+@in_bodies
 def simplify(graph: Graph) -> Graph:
     """Removes arithmetic that does nothing. Stop-gradients go too, so the backward pass must be there already."""
     return apply_rules(graph, RULES)

@@ -13,8 +13,10 @@ from graphc.ir.types import Shape
 from graphc.primitives import functions as fn
 from graphc.primitives.reduce import Max, Min, Prod, Sum
 from graphc.primitives.shape import Broadcast, Reshape
+from passes.loops import in_bodies
 
 
+@in_bodies
 def drop_unit_axes(graph: Graph) -> Graph:
     """Moves axes of length 1 behind elementwise nodes, reductions and reshapes, as broadcasts.
 

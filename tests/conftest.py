@@ -17,6 +17,20 @@ SEED = 20240229
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files from what the code gives now")
     parser.addoption("--fuzz", type=int, help="number of random graphs (default: a short run)")
+    parser.addoption(
+        "--keras-cases", type=int, default=1, help="random configurations of each class to compare with Keras"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much was compared with Keras, over all workers."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    properties = [pair for report in reports if report.when == "call" for pair in report.user_properties]
+    cases, numbers = (
+        sum(value for name, value in properties if name == f"keras {kind}") for kind in ("cases", "numbers")
+    )
+    if cases:
+        terminalreporter.write_line(f"compared with Keras: {cases} random configurations, {numbers} results")
 
 
 @pytest.fixture

@@ -217,6 +217,8 @@ def shrink(value: Any, rows: int) -> Any:
             return tuple(shrink(v, rows) for v in value)
         case TensorType():
             return value.with_shape(shrink(value.shape, rows))
+        case Graph():
+            return at_batch(value, rows)
         case RowCount():
             return replace(value, batch=rows)
         case Op():
@@ -252,6 +254,8 @@ def in_f64(value: Any) -> Any:
             return tuple(in_f64(v) for v in value)
         case TensorType():
             return value.with_dtype(in_f64(value.dtype))
+        case Graph():
+            return widened(value)
         case Op():
             return remake(value, in_f64)
     return value

@@ -25,13 +25,14 @@ from benchmarks.cases import CASES, Adam, ColumnSum, Convolution, CrossEntropy, 
 from benchmarks.child import Child, Place, WorkerFailed
 from benchmarks.plot import svg
 from benchmarks.race import Plan, Row, entry, race
-from benchmarks.roof import FMA_ROOF, Roof, copy_ir, fma_ir, measure_roof
 from benchmarks.runners import graphc_kernels
 from benchmarks.systems import OURS, SYSTEMS, environment
 from benchmarks.table import table
 from benchmarks.workloads import WORKLOADS
 from codegen.jit import assembly
 from codegen.target import named_target
+from graphc.insight.roof import COPY_ROOF, FMA_ROOF, copy_ir, fma_ir, measure_roof
+from graphc.ir.cost import Roof
 
 # Counted by hand from the layers' sizes: two per multiply-add, three passes in training less the first input gradient.
 MFLOP = {
@@ -52,7 +53,7 @@ MFLOP = {
     "W8-ae": 282.1,
     "W8-logreg": 4.014,
 }
-ROOF = Roof(gflops=200.0, copy_gb_s=50.0)
+ROOF = Roof(gflops=200.0, copy_gb_s=50.0, arithmetic=FMA_ROOF, copying=COPY_ROOF)
 RESULT_KEYS = {"median_ms", "min_ms", "spread", "first_step_s", "rss_mb"}
 
 

@@ -18,9 +18,10 @@ from nets import F32, F64, embedding, mlp, parameter
 
 from graphc.compiler import compile_graph
 from graphc.ir.builder import Builder
+from graphc.ir.changes import CHANGES
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
-from graphc.ir.op import REGISTRY, Value
+from graphc.ir.op import REGISTRY, Role, Value
 from graphc.ir.parse import read_graph
 from graphc.ir.structure import structural_key
 from graphc.ir.types import DType, Rows, TensorType
@@ -557,3 +558,36 @@ def test_dump_asked_for_when_compiling(tmp_path: Path) -> None:
 
 def test_an_executable_says_what_it_is(exe: Executable) -> None:
     assert repr(exe) == "<executable affine(x: f32[n,3]) -> y: f32[n,4]; weights and states: 2>"
+
+
+def weights_only_graph() -> Graph:
+    """y = x * exp(w)[0], with exp(w) in a kernel of its own."""
+    b = Builder("prepared")
+    x = b.input("x", TensorType((Rows(4), 70)))
+    w = b.input("w", TensorType((70, 90)), Role.PARAM)
+    return b.build([fn.matmul(b, x, fn.cumsum(b, fn.exp(b, w), 0))])
+
+
+def test_what_depends_on_weights_alone_is_computed_again_only_after_a_change() -> None:
+    exe = compile_graph(weights_only_graph(), PLAIN, watched=True)
+    assert 0 < exe.program.prepared < len(exe.program.phases)
+    x = np.random.default_rng(0).normal(size=(4, 70)).astype(np.float32)
+    exe.state["w"][...] = 0.01
+    CHANGES.note()
+    first = exe(x)
+    exe.state["w"][...] = 0.02
+    np.testing.assert_array_equal(exe(x), first)  # nobody noted the change
+    CHANGES.note()
+    assert not np.allclose(exe(x), first)
+    with exe.recording() as recorder:
+        exe(x)
+    assert not recorder.runs().ticks[0, : exe.program.prepared].any()
+
+
+def test_without_a_promise_weights_may_change_at_any_time() -> None:
+    exe = compile_graph(weights_only_graph(), PLAIN)
+    x = np.ones((2, 70), np.float32)
+    exe.state["w"][...] = 0.5
+    first = exe(x)
+    exe.state["w"][...] = 0.25
+    assert not np.allclose(exe(x), first)

@@ -10,43 +10,124 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras_programs
 import numpy as np
 import pytest
+from keras_cases.compare import differences
+from keras_cases.draw import find
+from keras_cases.graphc_side import GraphcSide
+from keras_cases.run import TABLES, outcomes
+from keras_cases.without import WITHOUT_CASE
 from numpy.typing import NDArray
 
 import graphc
+from graphc.names import keras_names, keras_names_text
 
-SECONDS = 300.0  # Keras needs about 20
+Results = dict[str, NDArray[Any]]
+TESTS = Path(__file__).parent
+
+SECONDS = 3600.0  # Keras needs about 20, and as much for every configuration per class
+
+
+def from_keras(factory: pytest.TempPathFactory, name: str, *commands: list[str]) -> list[dict[str, NDArray[Any]]]:
+    """What commands that run under Keras write to the file named last, one file each; they run at the same time.
+
+    The workers of one test run share the processes of Keras.
+    """
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    paths = [folder / f"{name}_{i}.npz" for i in range(len(commands))]
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not paths[-1].exists():
+            run_keras([[*command, str(path)] for command, path in zip(commands, paths, strict=True)], folder)
+    return [dict(np.load(path)) for path in paths]
+
+
+def run_keras(commands: list[list[str]], home: Path) -> None:
+    # little is run and much compiled
+    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    environment = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "KERAS_HOME": str(home), "PYTHONPATH": str(TESTS)}
+    running = []
+    for command in commands:
+        special = {"JAX_ENABLE_X64": "1"} if "float64" in command else {}
+        special |= {"XLA_FLAGS": quick} if "keras_cases" in command else {}
+        variables = {**os.environ, **environment, **special}
+        running.append(subprocess.Popen([sys.executable, *command], env=variables, stderr=subprocess.PIPE, text=True))
+    for process in running:
+        _, errors = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, f"Keras on JAX did not run; pip install -e .[test] brings it\n{errors}"
 
 
 @pytest.fixture(scope="session")
 def keras_results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NDArray[Any]]:
-    """What Keras gives for `program/result`. The workers of one test run share one process of Keras."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    path = folder / "keras_results.npz"
-    with (folder / "keras_results.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            run_keras(path)
-    with np.load(path) as archive:
-        return dict(archive)
+    """What Keras gives for `program/result`."""
+    return from_keras(tmp_path_factory, "programs", [keras_programs.__file__])[0]
 
 
-def run_keras(path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, keras_programs.__file__, str(path)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "KERAS_HOME": str(path.parent)},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, f"Keras on JAX did not run; pip install -e .[test] brings it\n{done.stderr}"
+@pytest.fixture(scope="session")
+def keras_cases(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[dict[str, Results]]:
+    """What Keras gives for each case, `kind.Class#number`: computed in float32, and in float64."""
+    count = str(request.config.getoption("--keras-cases"))
+    commands = [["-m", "keras_cases", floatx, count] for floatx in ("float32", "float64")]
+    return [_by_case(results) for results in from_keras(tmp_path_factory, "cases", *commands)]
+
+
+def _by_case(results: Results) -> dict[str, Results]:
+    found: dict[str, Results] = {}
+    for key, value in results.items():
+        place, _, result = key.partition("/")
+        found.setdefault(place, {})[result] = value
+    return found
+
+
+CASES = [(kind, name) for kind, table in TABLES.items() for name in table]
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES, ids=[f"{kind}.{name}" for kind, name in CASES])
+def test_random_configurations_give_what_keras_gives(
+    kind: str, name: str, keras_cases: list[dict[str, Results]], request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:  # fmt: skip
+    """Configuration, weights, results, gradients and ten steps, as near to float64 as Keras's own float32 is."""
+    side, wrong, compared = GraphcSide(), [], 0
+    count = request.config.getoption("--keras-cases")
+    for number in range(count):
+        place = f"{kind}.{name}#{number}"
+        single, double = (results.get(place, {}) for results in keras_cases)
+        assert "error" not in single, f"{place}: the case is wrong, Keras refuses it: {single['error']}"
+        got = outcomes(side, kind, name, number)
+        compared += len(got)
+        wrong += [f"{place}: {line}" for line in differences(got, single, double)]
+    record_property("keras cases", count)
+    record_property("keras numbers", compared)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_list_of_names_is_that_of_keras(keras_cases: list[dict[str, Results]]) -> None:
+    """`python -m keras_cases.names` (in tests/, with KERAS_BACKEND=jax) writes it anew."""
+    assert keras_names_text() == str(keras_cases[0]["names"]["text"])
+
+
+@pytest.mark.parametrize("kind", list(TABLES))
+def test_every_class_of_keras_has_a_case_or_a_reason(kind: str) -> None:
+    """Aliases aside: a name that Keras binds to the same class twice needs one case."""
+    module = find(graphc, kind)
+    public = {name for name in keras_names()[f"keras.{kind}"] if name not in ("get", "serialize", "deserialize")}
+    if kind == "activations":
+        wanted = {getattr(module, name).__name__ if hasattr(module, name) else name for name in public}
+    else:
+        classes = {name for name in public if name[0].isupper()}
+        wanted = {getattr(module, name).__name__ if hasattr(module, name) else name for name in classes}
+    reasons = WITHOUT_CASE.get(kind, {})
+    assert wanted - set(TABLES[kind]) - set(reasons) == set(), "these have neither a case nor a reason"
+    assert not set(reasons) & set(TABLES[kind]), "these have both a case and a reason"
+    assert not set(reasons) - wanted, "these reasons are for nothing that Keras has"
 
 
 @pytest.mark.parametrize("name", list(keras_programs.PROGRAMS))

@@ -163,7 +163,7 @@ ERRORS = {
     "graph @g {\n  input %x : f32[2]\n  update %x <- %x\n  return\n}": "line 1, column 1: update of <%x : f32[2]>: only a param or state of this graph can be updated",
     "graphc 9\ngraph @g {\n  return\n}": "line 1, column 1: format version 9 is unknown; this graphc reads version 1",
     "graph @g {\n  return\n": "line 3, column 1: expected '}'",
-    "": "line 1, column 1: expected a block: graph, fused",
+    "": "line 1, column 1: expected a block: graph, fused, scan",
 }  # fmt: skip
 
 

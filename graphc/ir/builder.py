@@ -18,14 +18,24 @@ class Builder:
     """
 
     def __init__(self, name: str = "graph", graph: Graph | None = None) -> None:
-        self.name = graph.name if graph else name
-        self.inputs: list[Value] = list(graph.inputs) if graph else []
-        self.nodes: list[Node] = list(graph.nodes) if graph else []
-        self.updates: list[tuple[Value, Value]] = list(graph.updates) if graph else []
-        self.checks: list[Check] = list(graph.checks) if graph else []
+        self.name = name
+        self.inputs: list[Value] = []
+        self.nodes: list[Node] = []
+        self.updates: list[tuple[Value, Value]] = []
+        self.checks: list[Check] = []
         self.loc = Loc()
-        self._names = {v.name for v in graph.values()} if graph else set[str]()
+        self._names: set[str] = set()
         self._counters: dict[str, int] = {}
+        if graph is not None:
+            self.resume(graph)
+
+    def resume(self, graph: Graph) -> None:
+        """Go on from this graph instead of what was collected so far; the location stays."""
+        self.name = graph.name
+        self.inputs, self.nodes = list(graph.inputs), list(graph.nodes)
+        self.updates, self.checks = list(graph.updates), list(graph.checks)
+        self._names = {value.name for value in graph.values()}
+        self._counters = {}
 
     def input(self, name: str, type: TensorType, role: str = Role.INPUT) -> Value:
         """A new graph input. ValueError if the name is taken or the role unknown."""
@@ -35,6 +45,12 @@ class Builder:
             raise ValueError(f"input %{name} is declared twice")
         self._names.add(name)
         value = Value(Node(Parameter(role), (), (type,), (name,), self.loc))
+        self.inputs.append(value)
+        return value
+
+    def parameter(self, hint: str, type: TensorType) -> Value:
+        """A new data input named as `fresh` says: an input of a body, which nobody asks for by name."""
+        value = Value(Node(Parameter(Role.INPUT), (), (type,), (self.fresh(hint),), self.loc))
         self.inputs.append(value)
         return value
 

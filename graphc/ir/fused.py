@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graphc.ir.composite import Composite
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
-from graphc.ir.op import Array, Op, Types
-from graphc.ir.types import ShapeError, TensorType
+from graphc.ir.op import Array, Types
+from graphc.ir.types import TensorType
 
 
 @dataclass(frozen=True, eq=False)
-class Fused(Op):
+class Fused(Composite):
     """`fused @label(...)`: computes the body graph in one kernel. The body's inputs are the node's operands in order.
 
     Laws of a body, kept by `passes.laws` and relied on by codegen. Maps may be inlined wherever they are read; beside
@@ -23,11 +24,12 @@ class Fused(Op):
     body: Graph
     label: str
 
+    @property
+    def title(self) -> str:
+        return self.label
+
     def infer(self, *types: TensorType) -> Types:
-        wanted = tuple(value.type for value in self.body.inputs)
-        if types != wanted:
-            got = ", ".join(map(str, types))
-            raise ShapeError(f"@{self.label} takes ({', '.join(map(str, wanted))}), got ({got})")
+        self.check_operands(types)
         return tuple(value.type for value in self.body.outputs)
 
     def eval(self, *arrays: Array) -> tuple[Array, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from graphc.ir.op import Node, Parameter, Value
+from graphc.ir.op import Node, Parameter, Role, Value
 from graphc.ir.types import Rows, TensorType
 
 
@@ -39,6 +39,11 @@ class Graph:
 
         return print_graph(self)
 
+    def _repr_html_(self) -> str:
+        from graphc.ir.picture import graph_html  # the picture knows graphs
+
+        return graph_html(self)
+
     def __repr__(self) -> str:
         return f"<graph @{self.name}: {len(self.inputs)} inputs, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"
 
@@ -63,6 +68,19 @@ class Graph:
         """The role of an input, None for a computed value."""
         return value.op.role if isinstance(value.op, Parameter) else None
 
+    def fixed(self) -> frozenset[Value]:
+        """Weights and states that no run changes, and what is computed from nothing but these: it need be done once.
+
+        Nodes whose results are the graph's stay out, and those that depend on the number of rows.
+        """
+        changed = {state for state, _ in self.updates}
+        found = {v for v in self.inputs if self.role(v) != Role.INPUT and v not in changed}
+        results = set(self.results)
+        for node in self.nodes:
+            if found.issuperset(node.inputs) and results.isdisjoint(node.outputs) and not depends_on_rows(node):
+                found.update(node.outputs)
+        return frozenset(found)
+
     def inputs_of(self, role: str) -> tuple[Value, ...]:
         return tuple(v for v in self.inputs if self.role(v) == role)
 
@@ -73,6 +91,14 @@ class Graph:
             for value in dict.fromkeys(node.inputs):
                 found[value].append(node)
         return found
+
+
+def depends_on_rows(node: Node) -> bool:
+    """Whether the runtime number of rows can be told from the results."""
+    body = getattr(node.op, "body", None)
+    if isinstance(body, Graph):
+        return any(map(depends_on_rows, body.nodes))
+    return node.op.counts_rows or any(isinstance(dim, Rows) for type in node.types for dim in type.shape)
 
 
 def types_of(values: Iterable[Value]) -> tuple[TensorType, ...]:

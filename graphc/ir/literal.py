@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.composite import BODY_FIELDS, Composite
 from graphc.ir.op import Array, Op
 from graphc.ir.scan import BITS, HASH, INTEGER, NUMBER, WORD, Scanner
 from graphc.ir.text import content_hash
@@ -36,9 +37,10 @@ class ArrayText:
 
 @cache
 def field_kinds(op: type[Op]) -> Mapping[str, Any]:
-    """The type of every attribute of an op."""
+    """The type of every attribute that stands in a text."""
     hints = typing.get_type_hints(op)
-    return {f.name: hints[f.name] for f in dataclasses.fields(op)}  # type: ignore[arg-type]
+    hidden = BODY_FIELDS if issubclass(op, Composite) else ()
+    return {f.name: hints[f.name] for f in dataclasses.fields(op) if f.name not in hidden}  # type: ignore[arg-type]
 
 
 def read_attributes(scan: Scanner, op: type[Op], batch: int | None) -> dict[str, object]:

@@ -40,6 +40,7 @@ class Op:
     """
 
     mnemonic: ClassVar[str] = ""
+    counts_rows: ClassVar[bool] = False  # whether the result is the runtime number of rows
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

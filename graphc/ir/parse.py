@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.fused import Fused
+from graphc.ir.composite import Composite
 from graphc.ir.graph import Check, Graph
 from graphc.ir.literal import ArrayText, read_attributes, read_dim, to_array
 from graphc.ir.op import Array, Loc, Node, Op, Parameter, Role, Types, Value
@@ -75,9 +75,18 @@ class _Name:
 
 
 @dataclass(frozen=True)
+class _BodySyntax:
+    """An op whose body is the block `label`."""
+
+    kind: type[Op]
+    label: _Name
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class _NodeSyntax:
     results: list[_Name]
-    op: Op | _Name  # a fused node has the label of its body
+    op: Op | _BodySyntax
     operands: list[_Name]
     types: Types
     loc: Loc
@@ -98,13 +107,13 @@ class _BlockSyntax:
 
 
 class _Reader:
-    """Reads one block into records; names are looked up later, when the fused bodies below are known."""
+    """Reads one block into records; names are looked up later, when the bodies below are known."""
 
     def __init__(self, scan: Scanner, registry: Registry, constants: Mapping[str, Array]) -> None:
         self.scan = scan
         self.registry = registry
         self.constants = constants
-        at, keyword = scan.choice(("graph", "fused"), "a block")
+        at, keyword = scan.choice(("graph", *_with_bodies(registry)), "a block")
         scan.expect("@")
         self.block = _BlockSyntax(at, keyword, scan.name("the block's name"))
 
@@ -152,18 +161,21 @@ class _Reader:
         results = self._names()
         scan.expect("=")
         at, mnemonic = scan.match(WORD, "an op")
-        if mnemonic == Fused.mnemonic:
-            scan.expect("@")
-            label = _Name(scan.name("the label of a fused body"), at)
-            operands = self._operands()
-            scan.expect(":")
-            return _NodeSyntax(results, label, operands, self._types(), self._loc())
         op = self._op_class(mnemonic, at)
+        label = self._label(op, at)
         operands = self._operands()
         values = read_attributes(scan, op, self.block.batch)
         scan.expect(":")
         types = self._types()
+        if label is not None:
+            return _NodeSyntax(results, _BodySyntax(op, label, values), operands, types, self._loc())
         return _NodeSyntax(results, self._op(op, values, types, at), operands, types, self._loc())
+
+    def _label(self, op: type[Op], at: int) -> _Name | None:
+        if not issubclass(op, Composite):
+            return None
+        self.scan.expect("@")
+        return _Name(self.scan.name(f"the label of a {op.mnemonic} body"), at)
 
     def _op_class(self, mnemonic: str, at: int) -> type[Op]:
         op = self.registry.get(mnemonic)
@@ -177,8 +189,7 @@ class _Reader:
             name: to_array(self.scan, value, types[0], self.constants) if isinstance(value, ArrayText) else value
             for name, value in values.items()
         }
-        missing = [f.name for f in dataclasses.fields(op) if _is_required(f) and f.name not in exact]  # type: ignore[arg-type]
-        if missing:
+        if missing := [name for name in _required(op) if name not in exact]:
             raise self.scan.error(f"{op.mnemonic} wants the attribute {missing[0]}", at)
         with _blame(self.scan, at):
             return op(**exact)
@@ -233,8 +244,11 @@ class _Reader:
         return Loc(layer, source, direction)
 
 
-def _is_required(f: dataclasses.Field[Any]) -> bool:
-    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+def _required(op: type[Op]) -> list[str]:
+    """The attributes without a default."""
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(op)  # type: ignore[arg-type]
+    return [f.name for f in fields if f.default is missing and f.default_factory is missing]
 
 
 @contextlib.contextmanager
@@ -256,22 +270,49 @@ def _assemble(scan: Scanner, blocks: Sequence[_BlockSyntax]) -> Graph:
     mains = [block for block in blocks if block.keyword == "graph"]
     if len(mains) != 1:
         raise scan.error(f"a text holds one graph, this one {len(mains)}", mains[1].at if mains else 0)
-    bodies: dict[str, Graph] = {}
+    bodies: dict[str, _BlockSyntax] = {}
     for block in blocks:
-        if block.keyword == "fused":
+        if block is not mains[0]:
             if block.name in bodies:
-                raise scan.error(f"fused @{block.name} is there twice", block.at)
-            bodies[block.name] = _Assembly(scan, {}).graph(block)
-    graph = _Assembly(scan, bodies).graph(mains[0])
+                raise scan.error(f"{block.keyword} @{block.name} is there twice", block.at)
+            bodies[block.name] = block
+    graph = _Assembly(scan, _Bodies(scan, bodies)).graph(mains[0])
     with _blame(scan, mains[0].at):
         verify(graph)
     return graph
 
 
+def _with_bodies(registry: Registry) -> list[str]:
+    """The ops that have a body."""
+    return sorted(name for name, op in registry.items() if issubclass(op, Composite))
+
+
+class _Bodies:
+    """The bodies by label, each made when it is first asked for."""
+
+    def __init__(self, scan: Scanner, blocks: Mapping[str, _BlockSyntax]) -> None:
+        self.scan = scan
+        self.blocks = blocks
+        self.made: dict[str, Graph | None] = {}  # None while it is being made
+
+    def of(self, kind: type[Op], label: _Name) -> Graph:
+        """The body. ParseError if there is no such block of this kind, or if it lies inside itself."""
+        block = self.blocks.get(label.text)
+        if block is None or block.keyword != kind.mnemonic:
+            raise self.scan.error(f"there is no block {kind.mnemonic} @{label.text} for this node", label.at)
+        if label.text not in self.made:
+            self.made[label.text] = None
+            self.made[label.text] = _Assembly(self.scan, self).graph(block)
+        body = self.made[label.text]
+        if body is None:
+            raise self.scan.error(f"{kind.mnemonic} @{label.text} is inside itself", label.at)
+        return body
+
+
 class _Assembly:
     """Turns the records of one block into a graph."""
 
-    def __init__(self, scan: Scanner, bodies: Mapping[str, Graph]) -> None:
+    def __init__(self, scan: Scanner, bodies: _Bodies) -> None:
         self.scan = scan
         self.bodies = bodies
         self.known: dict[str, Value] = {}
@@ -295,7 +336,7 @@ class _Assembly:
         return value
 
     def _node(self, record: _NodeSyntax) -> Node:
-        op = self._fused(record.op) if isinstance(record.op, _Name) else record.op
+        op = self._composite(record.op) if isinstance(record.op, _BodySyntax) else record.op
         inputs = tuple(map(self._value, record.operands))
         at = record.results[0].at
         with _blame(self.scan, at):
@@ -311,10 +352,12 @@ class _Assembly:
             self._define(name, value)
         return node
 
-    def _fused(self, label: _Name) -> Fused:
-        if label.text not in self.bodies:
-            raise self.scan.error(f"there is no block fused @{label.text} for this node", label.at)
-        return Fused(self.bodies[label.text], label.text)
+    def _composite(self, record: _BodySyntax) -> Op:
+        found = {"body": self.bodies.of(record.kind, record.label), "label": record.label.text, **record.values}
+        fields = {f.name for f in dataclasses.fields(record.kind)}  # type: ignore[arg-type]
+        if missing := [name for name in _required(record.kind) if name not in found]:
+            raise self.scan.error(f"{record.kind.mnemonic} wants the attribute {missing[0]}", record.label.at)
+        return record.kind(**{name: value for name, value in found.items() if name in fields})
 
     def _define(self, name: _Name, value: Value) -> None:
         if name.text in self.known:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from graphc.ir.columns import aligned_lines
 from graphc.ir.graph import Graph
 from graphc.ir.op import Node, Value
 
@@ -28,12 +29,25 @@ class Buffer:
     offset: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class LoopPlan:
+    """How a loop runs: `block` rows go through all steps together, each block on its own; 0: all rows step by step.
+
+    `step` is the plan of the body for one block, whose inputs are what is carried, elements of sequences and, as
+    weights, constants; `results` gives for every output of the body the output of the plan's graph it is.
+    """
+
+    block: int
+    step: MemoryPlan
+    results: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryPlan:
     """Buffers, the buffer of every value, and the sizes the plan is judged by (bytes).
 
     `copies` are (state, next) updates whose next value could not be computed in the state's own memory: the program
-    copies them at the end. All other updates are computed in place.
+    copies them at the end. All other updates are computed in place. `loops` has the plan of every loop by its node.
     """
 
     graph: Graph
@@ -43,6 +57,7 @@ class MemoryPlan:
     arena_bytes: int
     unplanned_bytes: int
     live_bound: int
+    loops: Mapping[Node, LoopPlan] = field(default_factory=dict)
 
     def buffer(self, value: Value) -> Buffer:
         return self.buffers[self.buffer_of[value]]
@@ -52,6 +67,11 @@ class MemoryPlan:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        from graphc.ir.picture import plan_svg  # the picture knows plans
+
+        return plan_svg(self)
+
 
 def format_plan(plan: MemoryPlan) -> str:
     """The plan as a table, a line per buffer in order of first use, with the totals below."""
@@ -59,10 +79,11 @@ def format_plan(plan: MemoryPlan) -> str:
     for buffer in sorted(plan.buffers, key=lambda b: (b.first, b.offset)):
         offset = str(buffer.offset) if buffer.place == "arena" else ""
         rows.append((f"%{buffer.name}", buffer.place, str(buffer.nbytes), offset, str(buffer.first), str(buffer.last)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = ([*map(str.ljust, row[:2], widths), *map(str.rjust, row[2:], widths[2:])] for row in rows)
-    lines = ["  ".join(cells).rstrip() for cells in padded]
+    lines = aligned_lines(rows, left=2)
     lines += [f"copy %{new.name} to %{state.name} at the end" for state, new in plan.copies]
+    for node, loop in plan.loops.items():
+        rows = f" for blocks of {loop.block} rows" if loop.block else ""
+        lines += [f"steps of %{', %'.join(node.names)}{rows}:", *(f"  {line}" for line in str(loop.step).split("\n"))]
     sizes = f"arena {plan.arena_bytes} bytes; alive at once {plan.live_bound}; without sharing {plan.unplanned_bytes}"
     return "\n".join([*lines, sizes])
 

@@ -56,7 +56,11 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """See the module. `arena_bytes` includes the workspace of kernels that take several passes."""
+    """See the module. `arena_bytes` includes the workspace of kernels that take several passes.
+
+    The first `prepared` phases depend on nothing but weights and states that the program does not change. What they
+    compute stays in the arena, so they need to run again only when such an array has changed.
+    """
 
     name: str
     batch: int | None
@@ -68,3 +72,4 @@ class Program:
     phases: tuple[Phase, ...]
     arena_bytes: int
     scratch_bytes: int
+    prepared: int = 0

@@ -11,7 +11,8 @@
 `n` is the compiled maximum of rows; `loc("layer", "file:line", backward)` names layer, source line and direction,
 without what is empty or forward. Attributes at their default are not printed. Names that are not plain words are quoted
 as in JSON. Constants of more than INLINE_ELEMENTS print as `#` and their content hash, which names the array in the
-`.npz` beside the text. A fused node `fused @label(...)` has its body below as the block `fused @label { ... }`.
+`.npz` beside the text. An op with a body, `fused @label(...)` or `scan @label(...) {steps=10, ...}`, has its body below
+as the block `fused @label { ... }` or `scan @label { ... }`, outer bodies before inner ones.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from graphc.ir.fused import Fused
+from graphc.ir.composite import BODY_FIELDS, Composite, body_labels
 from graphc.ir.graph import Graph
 from graphc.ir.op import Array, Loc, Node, Op, Value
 from graphc.ir.types import DType
@@ -38,9 +39,12 @@ NO_COMMENTS: Mapping[Node, str] = MappingProxyType({})
 
 
 def print_graph(graph: Graph, comments: Mapping[Node, str] = NO_COMMENTS) -> str:
-    """The graph, then the bodies of its fused nodes; `comments` are printed behind their nodes after `//`."""
-    blocks = [_block("graph", graph.name, graph, comments)]
-    blocks += [_block("fused", label, body, comments) for label, body in bodies(graph).items()]
+    """The graph, then the bodies of its nodes; `comments` are printed behind their nodes after `//`."""
+    labels = body_labels(graph)
+    blocks = [_block("graph", graph.name, graph, comments, labels)]
+    blocks += [
+        _block(op.mnemonic, label, op.body, comments, labels) for label, op in _composites(graph, labels).items()
+    ]
     return "\n".join(blocks)
 
 
@@ -58,18 +62,18 @@ def constants_path(path: Path) -> Path:
 
 
 def large_constants(graph: Graph) -> dict[str, Array]:
-    """The arrays that print as a content hash, by that hash, fused bodies included."""
-    ops = [node.op for g in (graph, *bodies(graph).values()) for node in g.nodes]
+    """The arrays that print as a content hash, by that hash, bodies included."""
+    ops = [node.op for g in (graph, *body_labels(graph)) for node in g.nodes]
     arrays = (value for op in ops for _, value in attributes(op) if isinstance(value, np.ndarray))
     return {content_hash(array): array for array in arrays if array.size > INLINE_ELEMENTS}
 
 
-def bodies(graph: Graph) -> dict[str, Graph]:
-    """The bodies of the fused nodes by label, in order; nodes that share a label share a body."""
-    found: dict[str, Graph] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, Fused):
-            found.setdefault(node.op.label, node.op.body)
+def _composites(graph: Graph, labels: Mapping[Graph, str]) -> dict[str, Composite]:
+    """The ops with a body by label, one for each label, in the order of the labels."""
+    found: dict[str, Composite] = {}
+    makers = {n.op.body: n.op for g in (graph, *labels) for n in g.nodes if isinstance(n.op, Composite)}
+    for body, label in labels.items():
+        found.setdefault(label, makers[body])
     return found
 
 
@@ -118,29 +122,28 @@ def name_text(name: str) -> str:
     return name if BARE_NAME.fullmatch(name) else json.dumps(name)
 
 
-def node_text(node: Node) -> str:
-    """One node as a statement."""
+def node_text(node: Node, labels: Mapping[Graph, str]) -> str:
+    """One node as a statement; `labels` name the bodies."""
     left = ", ".join(f"%{name_text(name)}" for name in node.names)
     operands = ", ".join(map(_ref, node.inputs))
     types = ", ".join(map(str, node.types))
-    if isinstance(node.op, Fused):
-        return f"{left} = fused @{name_text(node.op.label)}({operands}) : {types}{_loc_text(node.loc)}"
+    body = f" @{name_text(labels[node.op.body])}" if isinstance(node.op, Composite) else ""
     shown = ", ".join(_shown_attributes(node.op))
     braces = f" {{{shown}}}" if shown else ""
-    return f"{left} = {node.op.mnemonic}({operands}){braces} : {types}{_loc_text(node.loc)}"
+    return f"{left} = {node.op.mnemonic}{body}({operands}){braces} : {types}{_loc_text(node.loc)}"
 
 
-def _block(keyword: str, name: str, graph: Graph, comments: Mapping[Node, str]) -> str:
+def _block(keyword: str, name: str, graph: Graph, comments: Mapping[Node, str], labels: Mapping[Graph, str]) -> str:
     rows = f" (n = {graph.batch})" if graph.batch is not None else ""
-    lines = "".join(f"  {line}\n" for line in _statements(graph, comments))
+    lines = "".join(f"  {line}\n" for line in _statements(graph, comments, labels))
     return f"{keyword} @{name_text(name)}{rows} {{\n{lines}}}\n"
 
 
-def _statements(graph: Graph, comments: Mapping[Node, str]) -> Iterator[str]:
+def _statements(graph: Graph, comments: Mapping[Node, str], labels: Mapping[Graph, str]) -> Iterator[str]:
     for value in graph.inputs:
         yield f"{graph.role(value)} {_ref(value)} : {value.type}{_loc_text(value.node.loc)}"
     for node in graph.nodes:
-        yield node_text(node) + (f"  // {comments[node]}" if node in comments else "")
+        yield node_text(node, labels) + (f"  // {comments[node]}" if node in comments else "")
     for state, new in graph.updates:
         yield f"update {_ref(state)} <- {_ref(new)}"
     for check in graph.checks:
@@ -169,6 +172,8 @@ def _loc_text(loc: Loc) -> str:
 def _shown_attributes(op: Op) -> Iterable[str]:
     defaults = {f.name: f.default for f in dataclasses.fields(op)}  # type: ignore[arg-type]
     for name, value in attributes(op):
+        if isinstance(op, Composite) and name in BODY_FIELDS:
+            continue
         text = attribute_text(value)
         # compared as text because 0.0 == -0.0 == 0 == False
         if defaults[name] is dataclasses.MISSING or text != attribute_text(defaults[name]):

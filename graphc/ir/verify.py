@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from graphc.ir.composite import Composite
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
 from graphc.ir.op import Node, Parameter, Role, Value
@@ -32,7 +33,7 @@ class _Verifier:
     graph: Graph
     known: set[Value] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
-    bodies: dict[str, str] = field(default_factory=dict)  # structural key by label
+    bodies: dict[str, str] = field(default_factory=dict)  # structural key by label of a fused body
     batch: int | None = None
 
     def run(self) -> None:
@@ -59,7 +60,7 @@ class _Verifier:
             self._read(value, f"operand of %{', %'.join(node.names)}")
         self._attributes(node)
         self._types(node)
-        if isinstance(node.op, Fused):
+        if isinstance(node.op, Composite):
             self._body(node, node.op)
         self._define(node)
 
@@ -83,16 +84,20 @@ class _Verifier:
         if inferred != node.types:
             raise VerifyError(f"has the types {_list(node.types)}, its op gives {_list(inferred)}", node)
 
-    def _body(self, node: Node, op: Fused) -> None:
+    def _body(self, node: Node, op: Composite) -> None:
         body = op.body
-        if any(isinstance(inner.op, Fused) for inner in body.nodes):
-            raise VerifyError(f"@{op.label}: fused nodes do not nest", node)
+        if isinstance(op, Fused) and any(isinstance(inner.op, Composite) for inner in body.nodes):
+            raise VerifyError(f"@{op.label}: nothing with a body is inside a fused node", node)
         if body.updates or body.checks or body.output_names:
-            raise VerifyError(f"@{op.label}: a body has no updates, checks or output names", node)
-        verify(body)
-        key = structural_key(body)
-        if self.bodies.setdefault(op.label, key) != key:
-            raise VerifyError(f"@{op.label} is the label of another body too", node)
+            raise VerifyError(f"@{op.title}: a body has no updates, checks or output names", node)
+        inner = _Verifier(body, bodies=self.bodies)
+        inner.run()
+        if inner.batch is not None:
+            self._batch(inner.batch, node)
+        if isinstance(op, Fused):
+            key = structural_key(body)
+            if self.bodies.setdefault(op.label, key) != key:
+                raise VerifyError(f"@{op.label} is the label of another body too", node)
 
     def _define(self, node: Node) -> None:
         """Names, types and identity of a node's results."""
@@ -117,10 +122,13 @@ class _Verifier:
     def _rows(self, rows: Rows, node: Node) -> None:
         if rows.batch < 1 or rows.per < 1:
             raise VerifyError(f"has rows of a batch of {rows.batch}, wanted at least 1", node)
+        self._batch(rows.batch, node)
+
+    def _batch(self, batch: int, node: Node) -> None:
         if self.batch is None:
-            self.batch = rows.batch
-        if rows.batch != self.batch:
-            raise VerifyError(f"has rows of a batch of {rows.batch} in a graph of {self.batch}", node)
+            self.batch = batch
+        if batch != self.batch:
+            raise VerifyError(f"has rows of a batch of {batch} in a graph of {self.batch}", node)
 
     def _read(self, value: Value, what: str) -> None:
         if value not in self.known:

@@ -14,6 +14,7 @@ class BaseConv(Layer):
     """What convolutions share: window arguments, kernel and bias options."""
 
     rank = 2
+    allow_causal = False
     kernels: tuple[str, ...] = ("kernel",)
     bias: Any = None
     depthwise_initializer: Any
@@ -40,7 +41,7 @@ class BaseConv(Layer):
         self.kernel_size = window_sizes(kernel_size, self.rank, "kernel_size")
         self.strides = window_sizes(strides, self.rank, "strides")
         self.dilation_rate = window_sizes(dilation_rate, self.rank, "dilation_rate")
-        self.padding = standardize_padding(padding, allow_causal=self.rank == 1)
+        self.padding = standardize_padding(padding, self.allow_causal)
         self.data_format = config.standardize_data_format(data_format)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -101,13 +102,6 @@ class BaseConv(Layer):
             x = ops.add(x, bias)
         return self.activation(x)
 
-    def _pad_causal(self, x: Any) -> tuple[Any, str]:
-        if self.padding != "causal":
-            return x, self.padding
-        before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
-        pads = ((0, 0), (before, 0), (0, 0)) if self.data_format == "channels_last" else ((0, 0), (0, 0), (before, 0))
-        return ops.pad(x, pads), "valid"
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -118,12 +112,22 @@ class BaseConv(Layer):
             "dilation_rate": self.dilation_rate,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
             **serialized_weight_options(self, *self.kernels, "bias"),
         }
 
 
-def window_sizes(value: Any, rank: int, name: str) -> tuple[int, ...]:
-    """A positive whole number per spatial axis. ValueError in Keras's words otherwise."""
+def checked_filters(filters: Any) -> int:
+    """A positive number of filters. ValueError in Keras's words otherwise."""
+    if filters is None or filters <= 0:
+        raise ValueError(
+            f"Invalid value for argument `filters`. Expected a strictly positive value. Received filters={filters}."
+        )
+    return int(filters)
+
+
+def window_sizes(value: Any, rank: int, name: str, least: int = 1) -> tuple[int, ...]:
+    """A whole number of at least 1 (or 0) per spatial axis. ValueError in Keras's words otherwise."""
     if isinstance(value, int):
         sizes: tuple[Any, ...] = (value,) * rank
     else:
@@ -133,12 +137,11 @@ def window_sizes(value: Any, rank: int, name: str) -> tuple[int, ...]:
             sizes = ()
     if len(sizes) != rank or not all(isinstance(size, int) for size in sizes):
         raise ValueError(f"The `{name}` argument must be a tuple of {rank} integers. Received {name}={value}")
-    if any(size <= 0 for size in sizes):
-        bad = {size for size in sizes if size <= 0}
+    bad = {size for size in sizes if size < least}
+    if bad:
         raise ValueError(
             f"The `{name}` argument must be a tuple of {rank} integers. Received {name}={value}, including values "
-            f"{bad} that "
-            f"do not satisfy `value > 0`"
+            f"{bad} that do not satisfy `value {'>' if least else '>='} 0`"
         )
     return sizes
 
@@ -186,10 +189,7 @@ class Conv(BaseConv):
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, options,
             activity_regularizer, **kwargs,
         )  # fmt: skip
-        if filters is None or filters <= 0:
-            raise ValueError(
-                f"Invalid value for argument `filters`. Expected a strictly positive value. Received filters={filters}."
-            )
+        self.filters = checked_filters(filters)
         if groups <= 0:
             raise ValueError(f"The number of groups must be a positive integer. Received: groups={groups}.")
         if filters % groups:
@@ -197,7 +197,6 @@ class Conv(BaseConv):
                 "The number of filters must be evenly divisible by the number of groups. Received: "
                 f"groups={groups}, filters={filters}."
             )
-        self.filters = filters
         self.groups = groups
 
     def build(self, input_shape: Any) -> None:
@@ -217,6 +216,13 @@ class Conv(BaseConv):
         x = ops.conv(x, self.kernel, self.strides, padding, self.data_format, self.dilation_rate, self.groups)
         return self._finish(x)
 
+    def _pad_causal(self, x: Any) -> tuple[Any, str]:
+        if self.padding != "causal":
+            return x, self.padding
+        before = (self.kernel_size[0] - 1) * self.dilation_rate[0]
+        pads = ((0, 0), (before, 0), (0, 0)) if self.data_format == "channels_last" else ((0, 0), (0, 0), (before, 0))
+        return ops.pad(x, pads), "valid"
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters, "groups": self.groups}
 
@@ -225,6 +231,7 @@ class Conv1D(Conv):
     """Convolution of (n, steps, channels); padding "causal" looks only back."""
 
     rank = 1
+    allow_causal = True
 
 
 class Conv2D(Conv):
@@ -239,7 +246,7 @@ class Conv3D(Conv):
     rank = 3
 
 
-class DepthwiseConv2D(BaseConv):
+class DepthwiseConv(BaseConv):
     """Every input channel convolved with its own `depth_multiplier` kernels."""
 
     kernels = ("depthwise",)
@@ -247,11 +254,11 @@ class DepthwiseConv2D(BaseConv):
     def __init__(
         self,
         kernel_size: Any,
-        strides: Any = (1, 1),
+        strides: Any = 1,
         padding: str = "valid",
         depth_multiplier: int = 1,
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
+        dilation_rate: Any = 1,
         activation: Any = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
@@ -288,7 +295,19 @@ class DepthwiseConv2D(BaseConv):
         return {**super().get_config(), "depth_multiplier": self.depth_multiplier}
 
 
-class SeparableConv2D(BaseConv):
+class DepthwiseConv1D(DepthwiseConv):
+    """Every channel of (n, steps, channels) convolved with its own `depth_multiplier` kernels."""
+
+    rank = 1
+
+
+class DepthwiseConv2D(DepthwiseConv):
+    """Every channel of (n, height, width, channels) convolved with its own `depth_multiplier` kernels."""
+
+    rank = 2
+
+
+class SeparableConv(BaseConv):
     """A depthwise convolution followed by one over channels."""
 
     kernels = ("depthwise", "pointwise")
@@ -297,10 +316,10 @@ class SeparableConv2D(BaseConv):
         self,
         filters: int,
         kernel_size: Any,
-        strides: Any = (1, 1),
+        strides: Any = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
+        dilation_rate: Any = 1,
         depth_multiplier: int = 1,
         activation: Any = None,
         use_bias: bool = True,
@@ -322,7 +341,7 @@ class SeparableConv2D(BaseConv):
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, options,
             activity_regularizer, **kwargs,
         )  # fmt: skip
-        self.filters = filters
+        self.filters = checked_filters(filters)
         self.depth_multiplier = depth_multiplier
 
     def build(self, input_shape: Any) -> None:
@@ -350,5 +369,100 @@ class SeparableConv2D(BaseConv):
         return {**super().get_config(), "filters": self.filters, "depth_multiplier": self.depth_multiplier}
 
 
+class SeparableConv1D(SeparableConv):
+    """A depthwise convolution of (n, steps, channels) followed by one over channels."""
+
+    rank = 1
+
+
+class SeparableConv2D(SeparableConv):
+    """A depthwise convolution of (n, height, width, channels) followed by one over channels."""
+
+    rank = 2
+
+
+class ConvTranspose(BaseConv):
+    """Transposed convolution: (n, spatial.., channels) with a kernel (k.., filters, channels) to more places.
+
+    Without output_padding a size n becomes n * stride (padding "same") or n * stride + max(k - stride, 0) ("valid").
+    """
+
+    output_padding: tuple[int, ...] | None
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        options = {name: value for name, value in locals().items() if name.startswith(("kernel_", "bias_"))}
+        super().__init__(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, options,
+            activity_regularizer, **kwargs,
+        )  # fmt: skip
+        self.filters = checked_filters(filters)
+        self.output_padding = None
+        if output_padding is not None:
+            self.output_padding = window_sizes(output_padding, self.rank, "output_padding", least=0)
+            self._check_output_padding(self.output_padding)
+
+    def _check_output_padding(self, output_padding: tuple[int, ...]) -> None:
+        for axis, (more, stride) in enumerate(zip(output_padding, self.strides, strict=True)):
+            if more >= stride:
+                raise ValueError(
+                    f"`output_padding` must be strictly less than `strides` for all dimensions. At dimension {axis}, "
+                    f"`output_padding` is {more} but `strides` is {stride}. Received: output_padding={output_padding}, "
+                    f"strides={self.strides}"
+                )
+
+    def build(self, input_shape: Any) -> None:
+        channels = self._channels(input_shape)
+        self.kernel = self._add("kernel", (*self.kernel_size, self.filters, channels))
+        self.bias = self._add("bias", (self.filters,)) if self.use_bias else None
+
+    def call(self, inputs: Any) -> Any:
+        x = ops.conv_transpose(
+            inputs, self.kernel, self.strides, self.padding, self.output_padding, self.data_format, self.dilation_rate
+        )
+        return self._finish(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "filters": self.filters, "output_padding": self.output_padding}
+
+
+class Conv1DTranspose(ConvTranspose):
+    """Transposed convolution of (n, steps, channels)."""
+
+    rank = 1
+
+
+class Conv2DTranspose(ConvTranspose):
+    """Transposed convolution of (n, height, width, channels)."""
+
+    rank = 2
+
+
+class Conv3DTranspose(ConvTranspose):
+    """Transposed convolution of (n, depth, height, width, channels)."""
+
+    rank = 3
+
+
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
-SeparableConvolution2D = SeparableConv2D
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

@@ -103,9 +103,13 @@ class Dense(Layer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        refuse_adapters(self, lora_rank, quantization_config)
         self.units = checked_count("Dense", "units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -145,7 +149,17 @@ class Dense(Layer):
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,
             **serialized_weight_options(self, "kernel", "bias"),
+            "quantization_config": None,
         }
+
+
+def refuse_adapters(layer: Layer, lora_rank: Any, quantization_config: Any) -> None:
+    """NotImplementedError for Keras's options that graphc has not."""
+    for name, value in (("lora_rank", lora_rank), ("quantization_config", quantization_config)):
+        if value is not None:
+            raise NotImplementedError(
+                f"{type(layer).__name__}: {name}={value!r} is not supported; leave it out (train the full weights)"
+            )
 
 
 def checked_count(layer: str, name: str, value: Any) -> int:
@@ -162,10 +176,7 @@ def serialized_weight_options(layer: Any, *weights: str) -> dict[str, Any]:
     modules = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
     names = [f"{weight}_{option}" for option in modules for weight in weights]
     values = {name: getattr(layer, name) for name in names}
-    return {
-        name: None if value is None else modules[name.rsplit("_", 1)[1]].serialize(value)
-        for name, value in values.items()
-    }
+    return {name: modules[name.rsplit("_", 1)[1]].serialize(value) for name, value in values.items()}
 
 
 class Embedding(Layer):
@@ -180,12 +191,16 @@ class Embedding(Layer):
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
         weights: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
         length = kwargs.pop("input_length", None)
         if length is not None:
             warnings.warn("Argument `input_length` is deprecated. Just remove it.", stacklevel=2)
         super().__init__(**kwargs)
+        refuse_adapters(self, lora_rank, quantization_config)
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.embeddings_initializer = initializers.get(embeddings_initializer)
@@ -211,7 +226,7 @@ class Embedding(Layer):
     def call(self, inputs: Any) -> Any:
         return ops.embedding_lookup(self.embeddings, inputs)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def get_config(self) -> dict[str, Any]:
@@ -220,8 +235,84 @@ class Embedding(Layer):
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             **serialized_weight_options(self, "embeddings"),
+            "activity_regularizer": regularizers.serialize(self.activity_regularizer),
             "mask_zero": self.mask_zero,
+            "quantization_config": None,
         }
+
+
+class ReversibleEmbedding(Embedding):
+    """An embedding that also leads back: called with reverse=True, (..., output_dim) gives logits (..., input_dim).
+
+    tie_weights: the way back uses the transposed table, otherwise weights of its own. reverse_dtype: dtype of that
+    product. logit_soft_cap c: logits become c * tanh(logits / c).
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero,
+            **kwargs,
+        )  # fmt: skip
+        self.tie_weights = tie_weights
+        self.reverse_dtype = reverse_dtype
+        self.logit_soft_cap = logit_soft_cap
+
+    def build(self, input_shape: Any = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            shape = (self.output_dim, self.input_dim)
+            self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer, name="reverse_embeddings")
+
+    def call(self, inputs: Any, reverse: bool = False) -> Any:
+        if not reverse:
+            return super().call(inputs)
+        kernel = ops.transpose(self.embeddings) if self.tie_weights else self.reverse_embeddings
+        if self.reverse_dtype is not None:
+            inputs, kernel = ops.cast(inputs, self.reverse_dtype), ops.cast(kernel, self.reverse_dtype)
+        logits = ops.matmul(inputs, kernel)
+        cap = self.logit_soft_cap
+        return logits if cap is None else ops.tanh(logits / cap) * cap
+
+    def _set_masks(self, arguments: dict[str, Any], outputs: Any, kwargs: dict[str, Any]) -> None:
+        if not arguments.get("reverse"):
+            super()._set_masks(arguments, outputs, kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("tie_weights", "reverse_dtype", "logit_soft_cap")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class Masking(Layer):
+    """(n, steps, features): steps whose features all equal mask_value become 0 and are masked."""
+
+    _makes_mask = True
+
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask_value = mask_value
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        valid = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
+        return ops.where(valid, inputs, ops.zeros_like(inputs))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "mask_value": self.mask_value}
 
 
 class Identity(Layer):
@@ -255,15 +346,32 @@ class Lambda(Layer):
         extra = {name: value for name, value in (("mask", mask), ("training", training)) if name in known}
         return self.function(inputs, **{**self.arguments, **extra})
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
     def get_config(self) -> dict[str, Any]:
-        raise NotImplementedError(
-            f"Layer {self.name} holds a Python function, which is not written into a configuration; make it a "
-            "subclass of "
-            "`Layer`."
-        )
+        from graphc.saving.lambdas import function_config  # saving knows all layers
+
+        config = {**super().get_config(), "function": function_config(self.function, self.name)}
+        if self._output_shape is not None:
+            config["output_shape"] = function_config(self._output_shape, self.name)
+        if self.mask is not None:
+            config["mask"] = function_config(self.mask, self.name)
+        return {**config, "arguments": self.arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Lambda:
+        """ValueError if the function was a Python lambda that is not given as `custom_objects={name of layer: ...}`."""
+        from graphc.saving.lambdas import function_from
+
+        old = ("module", "function_type", "output_shape_type", "output_shape_module", "mask")
+        given = {key: value for key, value in config.items() if key not in old}
+        given["function"] = function_from(given["function"], str(given.get("name")))
+        if isinstance(given.get("output_shape"), dict):
+            given["output_shape"] = function_from(given["output_shape"], str(given.get("name")))
+        if config.get("mask") is not None:
+            given["mask"] = function_from(config["mask"], str(given.get("name")))
+        return cls(**given)
 
 
 class Rescaling(Layer):

@@ -16,6 +16,7 @@ from graphc import config, dtype_policies, regularizers, tree
 from graphc.ir.types import Rows
 from graphc.layers.input_spec import check_inputs
 from graphc.layers.state import LayerState
+from graphc.legacy.keywords import accepting_old_keywords
 from graphc.random import SeedGenerator
 from graphc.scope import absolute_scope, current_path, name_scope
 from graphc.tensor import KerasTensor, Tensor, current_tracer
@@ -24,6 +25,8 @@ from graphc.variables import Variable
 
 # Whether the layers being called are training; None: nobody has said.
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
+# Whether a layer is being called, so that calls from here on are of layers inside it.
+_inside: contextvars.ContextVar[bool] = contextvars.ContextVar("inside", default=False)
 TENSORS = (KerasTensor, Tensor, np.ndarray, Variable)
 
 
@@ -48,6 +51,8 @@ class Layer(LayerState):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = _building(cls.__dict__["build"])  # type: ignore[method-assign]
+        if "__init__" in cls.__dict__ and cls.__module__.startswith("graphc.layers"):
+            cls.__init__ = accepting_old_keywords(cls.__dict__["__init__"])  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
@@ -101,6 +106,8 @@ class Layer(LayerState):
     def build_from_config(self, config: dict[str, Any]) -> None:
         if config and "input_shape" in config:
             self.build(_as_tuple(config["input_shape"]))
+        elif config and "shapes_dict" in config:
+            self.build(**{name: _as_tuple(shape) for name, shape in config["shapes_dict"].items()})
 
     def get_build_config(self) -> dict[str, Any] | None:
         if self._build_shapes is None:
@@ -194,15 +201,34 @@ class Layer(LayerState):
             kwargs = {**kwargs, "training": training}
         tracer = current_tracer()
         assert tracer is not None
-        with training_phase(training), tracer.builder.layer(current_path() or self.path):
+        with training_phase(training), tracer.builder.layer(current_path() or self.path), self._entered(tracer):
             outputs = self.call(*args, **kwargs)
             outputs = map_leaves(tracer.read, Variable, outputs)
             self._called_shapes = [static_shape(x.shape) for x in tree.flatten(outputs) if isinstance(x, Tensor)]
             if self.activity_regularizer is not None:
                 for output in tree.flatten(outputs):
-                    self.add_loss(self.activity_regularizer(output))
+                    self.add_loss(self._activity_penalty(output))
             self._set_masks(self._bind(args, kwargs), outputs, kwargs)
         return outputs
+
+    @contextlib.contextmanager
+    def _entered(self, tracer: Any) -> Iterator[None]:
+        """A call that no other layer makes begins anew: what the call before added to the loss is forgotten."""
+        if not _inside.get():
+            own = self._flatten_layers()
+            tracer.losses[:] = [(layer, loss) for layer, loss in tracer.losses if not any(layer is o for o in own)]
+        token = _inside.set(True)
+        try:
+            yield
+        finally:
+            _inside.reset(token)
+
+    def _activity_penalty(self, output: Any) -> Any:
+        """The regularizer's value per sample."""
+        from graphc import ops  # written with tensors itself
+
+        penalty = self.activity_regularizer(output)
+        return penalty / ops.cast(ops.shape(output)[0], penalty.dtype) if output.shape else penalty
 
     def _set_masks(self, arguments: dict[str, Any], outputs: Any, kwargs: dict[str, Any]) -> None:
         """Give the outputs the mask that `compute_mask` makes of the inputs' masks."""
@@ -258,15 +284,17 @@ class Layer(LayerState):
         if tracer is None:
             self._losses.extend(terms)
         else:
-            tracer.losses.extend(terms)
+            tracer.losses.extend((self, term) for term in terms)
 
     @property
     def losses(self) -> list[Any]:
-        """Penalties of regularized weights, and what `add_loss` was given."""
+        """Penalties of regularized weights, and what `add_loss` was given in this layer or those inside it."""
         penalties = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
-        added = [loss for layer in self._flatten_layers() for loss in layer._losses]
+        own = self._flatten_layers()
+        added = [loss for layer in own for loss in layer._losses]
         tracer = current_tracer()
-        return [*added, *(tracer.losses if tracer else ()), *penalties]
+        traced = [loss for layer, loss in tracer.losses if any(layer is o for o in own)] if tracer else []
+        return [*added, *traced, *penalties]
 
     # ---- configuration
 
@@ -284,7 +312,10 @@ class Layer(LayerState):
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         if type(self).get_config is not Layer.get_config:
             return base
-        return {**base, **self._constructor_arguments()}
+        known = inspect.signature(type(self).__init__).parameters.values()
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known)
+        accepted = base if takes_any else {p.name: base[p.name] for p in known if p.name in base}
+        return {**accepted, **self._constructor_arguments()}
 
     def _constructor_arguments(self) -> dict[str, Any]:
         args, kwargs = self._init_arguments  # type: ignore[attr-defined]
@@ -388,7 +419,13 @@ def _check_positional(args: tuple[Any, ...]) -> None:
 
 
 def _as_tuple(shape: Any) -> Any:
-    return tuple(shape) if isinstance(shape, list) and all(d is None or isinstance(d, int) for d in shape) else shape
+    """Shapes as tuples again, which JSON has only lists for."""
+    if isinstance(shape, dict):
+        return {key: _as_tuple(part) for key, part in shape.items()}
+    if not isinstance(shape, (list, tuple)):
+        return shape
+    is_shape = all(size is None or isinstance(size, int) for size in shape)
+    return tuple(shape) if is_shape else [_as_tuple(part) for part in shape]
 
 
 def _single(items: Sequence[Any]) -> Any:

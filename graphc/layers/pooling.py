@@ -164,6 +164,60 @@ class GlobalAveragePooling3D(GlobalAveragePooling):
     rank = 3
 
 
+class AdaptivePooling(Layer):
+    """Windows that divide every spatial axis into `output_size` parts, as equal as whole elements allow."""
+
+    rank = 2
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        sizes = (output_size,) * self.rank if isinstance(output_size, int) else output_size
+        if not isinstance(sizes, (tuple, list)) or len(sizes) != self.rank:
+            raise TypeError(
+                f"`output_size` must be an integer or a tuple of {self.rank} integers. Received: {output_size} of type "
+                f"{type(output_size)}"
+            )
+        self.output_size = tuple(sizes)
+        self.data_format = config.standardize_data_format(data_format)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "output_size": self.output_size, "data_format": self.data_format}
+
+
+class AdaptiveAveragePooling(AdaptivePooling):
+    def call(self, inputs: Any) -> Any:
+        return ops.adaptive_average_pool(inputs, self.output_size, self.data_format)
+
+
+class AdaptiveMaxPooling(AdaptivePooling):
+    def call(self, inputs: Any) -> Any:
+        return ops.adaptive_max_pool(inputs, self.output_size, self.data_format)
+
+
+class AdaptiveAveragePooling1D(AdaptiveAveragePooling):
+    rank = 1
+
+
+class AdaptiveAveragePooling2D(AdaptiveAveragePooling):
+    rank = 2
+
+
+class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
+    rank = 3
+
+
+class AdaptiveMaxPooling1D(AdaptiveMaxPooling):
+    rank = 1
+
+
+class AdaptiveMaxPooling2D(AdaptiveMaxPooling):
+    rank = 2
+
+
+class AdaptiveMaxPooling3D(AdaptiveMaxPooling):
+    rank = 3
+
+
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from graphc import config, random
+from graphc import config, ops, random
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer
+from graphc.ops.nn import SELU_ALPHA, SELU_SCALE
 from graphc.random import SeedGenerator
 
 
@@ -18,12 +20,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-            raise ValueError(
-                "Invalid value received for argument `rate`. Expected a float value between 0 and 1. Received: "
-                f"rate={rate}"
-            )
-        self.rate = rate
+        self.rate = checked_rate(rate)
         self.seed = seed
         self.noise_shape = noise_shape
         if rate > 0:
@@ -31,9 +28,7 @@ class Dropout(Layer):
         self.supports_masking = True
 
     def _mask_shape(self, inputs: Any) -> tuple[int, ...]:
-        if self.noise_shape is None:
-            return tuple(inputs.shape)
-        return tuple(have if want is None else want for want, have in zip(self.noise_shape, inputs.shape, strict=True))
+        return noise_sizes(self.noise_shape, inputs)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or self.rate == 0:
@@ -115,6 +110,59 @@ class GaussianNoise(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
+
+
+class GaussianDropout(Layer):
+    """While training, elements are multiplied by normal noise of mean 1 and variance rate / (1 - rate)."""
+
+    def __init__(self, rate: float, seed: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = checked_rate(rate)
+        self.seed = seed
+        if rate > 0:
+            self.seed_generator = SeedGenerator(seed)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or self.rate == 0:
+            return inputs
+        stddev = math.sqrt(self.rate / (1.0 - self.rate))
+        return inputs * random.normal(inputs.shape, 1.0, stddev, self.compute_dtype, self.seed_generator)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+class AlphaDropout(Dropout):
+    """While training, elements become SELU's lowest value with probability `rate`; mean and variance are then restored.
+
+    noise_shape: shape of the mask, broadcast against the inputs (None: the inputs' own size). Klambauer et al. 2017.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or self.rate == 0:
+            return inputs
+        uniform = random.uniform(self._mask_shape(inputs), seed=self.seed_generator)
+        kept = ops.greater_equal(uniform, self.rate)
+        lowest = -SELU_ALPHA * SELU_SCALE
+        scale = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5
+        return ops.where(kept, inputs, lowest) * scale - scale * lowest * self.rate
+
+
+def checked_rate(rate: Any) -> float:
+    """A share of elements. ValueError in Keras's words otherwise."""
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+        raise ValueError(
+            f"Invalid value received for argument `rate`. Expected a float value between 0 and 1. Received: rate={rate}"
+        )
+    return rate
+
+
+def noise_sizes(noise_shape: Any, inputs: Any) -> tuple[int, ...]:
+    """The shape of a mask: None, all or in part, stands for the sizes of the inputs."""
+    if noise_shape is None:
+        return tuple(inputs.shape)
+    return tuple(have if want is None else want for want, have in zip(noise_shape, inputs.shape, strict=True))
 
 
 class ActivityRegularization(Layer):

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from graphc import config, ops
+from graphc.layers.convolutional import window_sizes
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer
 
@@ -105,81 +106,186 @@ class RepeatVector(Layer):
         return {**super().get_config(), "n": self.n}
 
 
-def pairs_of(value: Any, name: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """((top, bottom), (left, right)) of a number, a pair or a pair of pairs."""
+def pairs_of(value: Any, rank: int, name: str) -> tuple[tuple[int, int], ...]:
+    """A pair (low, high) per spatial axis, of a number, of one number per axis, or of pairs."""
+    if rank == 1:
+        value = ((value, value) if isinstance(value, int) else tuple(value),)
     if isinstance(value, int):
-        return ((value, value), (value, value))
-    if not hasattr(value, "__len__") or len(value) != 2:
-        raise ValueError(f"`{name}` should have two elements. Received: {name}={value}.")
-    both = [(side, side) if isinstance(side, int) else tuple(side) for side in value]
-    if any(len(side) != 2 or min(side) < 0 for side in both):
+        value = ((value, value),) * rank
+    if not hasattr(value, "__len__") or len(value) != rank:
+        count = {2: "two", 3: "3"}.get(rank, str(rank))
+        raise ValueError(f"`{name}` should have {count} elements. Received: {name}={value}.")
+    pairs = tuple((side, side) if isinstance(side, int) else tuple(side) for side in value)
+    if any(len(side) != 2 or min(side) < 0 for side in pairs):
         raise ValueError(f"`{name}` must hold pairs of numbers that are not negative. Received: {name}={value}.")
-    return both[0], both[1]
+    return pairs
 
 
-class ZeroPadding2D(Layer):
-    """Zeros around the height and width of an image."""
+class SpatialLayer(Layer):
+    """Base of layers that change the sizes of spatial axes."""
 
-    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **kwargs: Any) -> None:
+    rank = 2
+
+    def __init__(self, data_format: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_format = config.standardize_data_format(data_format)
-        self.padding = pairs_of(padding, "padding")
-        self.input_spec = InputSpec(ndim=4)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
 
-    def call(self, inputs: Any) -> Any:
-        none = (0, 0)
-        last = self.data_format == "channels_last"
-        return ops.pad(inputs, (none, *self.padding, none) if last else (none, none, *self.padding))
+    @property
+    def first_axis(self) -> int:
+        """The first spatial axis."""
+        return 1 if self.data_format == "channels_last" else 2
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "padding": self.padding, "data_format": self.data_format}
+        return {**super().get_config(), "data_format": self.data_format}
 
 
-class Cropping2D(Layer):
-    """Without the outer rows and columns of an image."""
+class ZeroPadding(SpatialLayer):
+    """Zeros around the spatial axes."""
 
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.data_format = config.standardize_data_format(data_format)
-        self.cropping = pairs_of(cropping, "cropping")
-        self.input_spec = InputSpec(ndim=4)
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.padding: Any = pairs_of(padding, self.rank, "padding")
 
     def call(self, inputs: Any) -> Any:
-        first = 1 if self.data_format == "channels_last" else 2
-        sizes = inputs.shape[first : first + 2]
+        pads = [(0, 0)] * (self.rank + 2)
+        pads[self.first_axis : self.first_axis + self.rank] = self.padding
+        return ops.pad(inputs, pads)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "padding": self.padding[0] if self.rank == 1 else self.padding}
+
+
+class ZeroPadding1D(ZeroPadding):
+    """Zeros before and after the steps of (n, steps, channels)."""
+
+    rank = 1
+
+
+class ZeroPadding2D(ZeroPadding):
+    """Zeros around the height and width of images."""
+
+    rank = 2
+
+
+class ZeroPadding3D(ZeroPadding):
+    """Zeros around the depth, height and width of volumes."""
+
+    rank = 3
+
+
+class Cropping(SpatialLayer):
+    """Without the outermost elements along the spatial axes."""
+
+    def __init__(self, cropping: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.cropping: Any = pairs_of(cropping, self.rank, "cropping")
+
+    def call(self, inputs: Any) -> Any:
+        first = self.first_axis
+        sizes = inputs.shape[first : first + self.rank]
         if any(int(size) <= low + high for size, (low, high) in zip(sizes, self.cropping, strict=True)):
             raise ValueError(
                 "Values in `cropping` argument should be smaller than the corresponding spatial dimension of the "
-                "input. "
-                f"Received: input shape {tuple(map(int, sizes))}, cropping={self.cropping}"
+                f"input. Received: inputs.shape={ops.shown(inputs.shape)}, cropping={self.cropping}"
             )
         inner = [slice(low, int(size) - high) for size, (low, high) in zip(sizes, self.cropping, strict=True)]
         return ops.get_item(inputs, (*([slice(None)] * first), *inner))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "cropping": self.cropping, "data_format": self.data_format}
+        return {**super().get_config(), "cropping": self.cropping}
 
 
-class UpSampling2D(Layer):
-    """Every pixel repeated (interpolation "nearest")."""
+class Cropping1D(Cropping):
+    """Without the first and last steps of (n, steps, channels)."""
+
+    rank = 1
+
+    def __init__(self, cropping: Any = (1, 1), **kwargs: Any) -> None:
+        super().__init__(cropping, "channels_last", **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        options = {**super().get_config(), "cropping": self.cropping[0]}
+        del options["data_format"]
+        return options
+
+
+class Cropping2D(Cropping):
+    """Without the outer rows and columns of images."""
+
+    rank = 2
+
+    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
+
+class Cropping3D(Cropping):
+    """Without the outermost planes of volumes."""
+
+    rank = 3
+
+    def __init__(self, cropping: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(cropping, data_format, **kwargs)
+
+
+class UpSampling(SpatialLayer):
+    """Every element repeated along the spatial axes."""
+
+    def __init__(self, size: Any = 2, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.size: Any = window_sizes(size, self.rank, "size")
+
+    def call(self, inputs: Any) -> Any:
+        for axis, factor in enumerate(self.size, self.first_axis):
+            inputs = ops.repeat(inputs, factor, axis=axis)
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": self.size}
+
+
+class UpSampling1D(UpSampling):
+    """Every step of (n, steps, channels) repeated."""
+
+    rank = 1
+
+    def __init__(self, size: int = 2, **kwargs: Any) -> None:
+        super().__init__(size, "channels_last", **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        options = {**super().get_config(), "size": self.size[0]}
+        del options["data_format"]
+        return options
+
+
+class UpSampling2D(UpSampling):
+    """Images enlarged by whole factors: pixels repeated ("nearest") or interpolated as `ops.image.resize` does."""
+
+    rank = 2
 
     def __init__(
         self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.data_format = config.standardize_data_format(data_format)
-        self.size = (size, size) if isinstance(size, int) else tuple(size)
-        if interpolation != "nearest":
-            raise NotImplementedError(
-                f"UpSampling2D: interpolation={interpolation!r} is not supported yet; use 'nearest'"
+        super().__init__(size, data_format, **kwargs)
+        self.interpolation = interpolation.lower()
+        known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+        if self.interpolation not in known:
+            raise ValueError(
+                f"UpSampling2D: wanted an interpolation of {known}. Received: interpolation={interpolation}"
             )
-        self.interpolation = interpolation
-        self.input_spec = InputSpec(ndim=4)
 
     def call(self, inputs: Any) -> Any:
-        first = 1 if self.data_format == "channels_last" else 2
-        return ops.repeat(ops.repeat(inputs, self.size[0], axis=first), self.size[1], axis=first + 1)
+        if self.interpolation == "nearest":
+            return super().call(inputs)
+        first = self.first_axis
+        sizes = [int(size) * factor for size, factor in zip(inputs.shape[first : first + 2], self.size, strict=True)]
+        return ops.image.resize(inputs, sizes, interpolation=self.interpolation, data_format=self.data_format)
 
     def get_config(self) -> dict[str, Any]:
-        options = {"size": self.size, "data_format": self.data_format, "interpolation": self.interpolation}
-        return {**super().get_config(), **options}
+        return {**super().get_config(), "interpolation": self.interpolation}
+
+
+class UpSampling3D(UpSampling):
+    """Every element of volumes repeated."""
+
+    rank = 3

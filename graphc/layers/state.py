@@ -179,6 +179,23 @@ class LayerState(Operation):
         for variable, value in zip(variables, weights, strict=True):
             variable.assign(value)
 
+    def save_own_variables(self, store: Any) -> None:
+        """Put the layer's own weights (not those of sublayers) into `store`, as "0", "1", ... in order."""
+        for index, variable in enumerate(self._own_weights):
+            store[str(index)] = variable
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the layer's own weights from `store`, as `save_own_variables` put them there. ValueError if the number
+        or a shape differs."""
+        variables = self._own_weights
+        if len(store.keys()) != len(variables):
+            raise ValueError(
+                f"Layer '{self.name}' expected {len(variables)} variables, but received {len(store.keys())} variables "
+                f"during loading. Expected: {[variable.name for variable in variables]}"
+            )
+        for index, variable in enumerate(variables):
+            variable.assign(store[str(index)])
+
     def count_params(self) -> int:
         """The number of scalars in the weights. ValueError if they do not exist yet."""
         if not self.built:

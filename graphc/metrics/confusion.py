@@ -8,71 +8,142 @@ import numpy as np
 
 from graphc import config, ops
 from graphc.metrics.metric import Metric
+from graphc.ops.dispatch import op
+from graphc.reduction import squeeze_or_expand_to_same_rank
 
 COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+# The threshold of metrics that call the k largest predictions positive, and below it what the others are set to.
+NO_THRESHOLD, NEVER = -1e10, -2e10
 
 
-def counts(y_true: Any, y_pred: Any, thresholds: Any, sample_weight: Any = None) -> dict[str, Any]:
-    """The four counts, one per threshold; a prediction is positive if strictly greater than the threshold."""
-    y_pred = ops.cast(y_pred, "float32")
-    flat_true = ops.reshape(ops.cast(ops.cast(y_true, "bool"), "float32"), (1, -1))
-    flat_pred = ops.reshape(y_pred, (1, -1))
-    limits = np.asarray(thresholds, "float32").reshape(-1, 1)
-    positive = ops.cast(ops.greater(flat_pred, limits), "float32")
-    weights = 1.0 if sample_weight is None else ops.reshape(_spread(sample_weight, y_pred), (1, -1))
+def counts(
+    y_true: Any,
+    y_pred: Any,
+    thresholds: Any,
+    sample_weight: Any = None,
+    *,
+    top_k: int | None = None,
+    class_id: int | None = None,
+    label_weights: Any = None,
+    multi_label: bool = False,
+) -> dict[str, Any]:
+    """The four counts, one per threshold; a prediction is positive if strictly greater than the threshold.
+
+    top_k: only the k largest of the last axis can be positive. class_id: this index of the last axis alone.
+    label_weights: one per index of the last axis. multi_label: counts (thresholds, labels) of y_pred (n, labels).
+    """
+    y_pred, y_true = ops.cast(y_pred, "float32"), ops.cast(y_true, "float32")
+    y_pred, y_true = squeeze_or_expand_to_same_rank(y_pred, y_true)
+    if sample_weight is not None:
+        sample_weight = _spread(ops.cast(sample_weight, "float32"), y_pred)
+    if top_k is not None:
+        y_pred = _largest(y_pred, top_k)
+    if class_id is not None:
+        y_true, y_pred, sample_weight = (_of_class(y, class_id) for y in (y_true, y_pred, sample_weight))
+    if are_even(thresholds):
+        y_pred = ops.clip(y_pred, 0.0, 1.0)
+    weights = _combined(sample_weight, label_weights, y_pred)
+    limits = np.asarray(thresholds, "float32").reshape((-1, 1, 1) if multi_label else (-1, 1))
+    rows = (lambda y: ops.expand_dims(y, 0)) if multi_label else (lambda y: ops.reshape(y, (1, -1)))
+    positive = ops.cast(ops.greater(rows(y_pred), limits), "float32")
+    truth = rows(ops.cast(ops.cast(y_true, "bool"), "float32"))
+    factor = 1.0 if weights is None else rows(weights)
     pairs = {
-        "true_positives": (flat_true, positive),
-        "false_positives": (1.0 - flat_true, positive),
-        "true_negatives": (1.0 - flat_true, 1.0 - positive),
-        "false_negatives": (flat_true, 1.0 - positive),
+        "true_positives": (truth, positive),
+        "false_positives": (1.0 - truth, positive),
+        "true_negatives": (1.0 - truth, 1.0 - positive),
+        "false_negatives": (truth, 1.0 - positive),
     }
-    return {name: ops.sum(a * b * weights, axis=1) for name, (a, b) in pairs.items()}
+    return {name: ops.sum(a * b * factor, axis=1) for name, (a, b) in pairs.items()}
 
 
-def _spread(sample_weight: Any, like: Any) -> Any:
-    weights = ops.cast(sample_weight, "float32")
+def are_even(thresholds: Any) -> bool:
+    """Whether there are at least three thresholds, equally far apart from 0 to 1; predictions are then cut to that."""
+    count = len(thresholds)
+    even = np.arange(count, dtype=np.float32) / max(count - 1, 1)
+    return count > 2 and bool(np.allclose(np.asarray(thresholds, "float32"), even, atol=config.epsilon()))
+
+
+def _spread(weights: Any, like: Any) -> Any:
+    """Weights per sample (or per element) as weights per element."""
     missing = len(like.shape) - len(weights.shape)
     if missing > 0:
         weights = ops.expand_dims(weights, list(range(len(weights.shape), len(like.shape))))
     return ops.broadcast_to(weights, ops.shape(like))
 
 
-def _checked_thresholds(thresholds: Any, default: float) -> list[float]:
-    values = (
-        [default] if thresholds is None else list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
-    )
+def _largest(y_pred: Any, k: int) -> Any:
+    """The predictions with all but the k largest of each row set to NEVER; of equal ones the first counts."""
+    _, indices = ops.top_k(y_pred, k)
+    chosen = ops.sum(ops.one_hot(indices, int(y_pred.shape[-1])), axis=-2)
+    return ops.where(ops.greater(chosen, 0.0), y_pred, NEVER)
+
+
+def _of_class(y: Any, class_id: int) -> Any:
+    if y is None:
+        return None
+    if len(y.shape) == 1:
+        raise ValueError(
+            "When class_id is provided, y_pred must be a 2D array with shape (num_samples, num_classes), found shape: "
+            f"{ops.shown(y.shape)}"
+        )
+    return ops.get_item(y, (Ellipsis, class_id))
+
+
+def _combined(sample_weight: Any, label_weights: Any, like: Any) -> Any:
+    if label_weights is None:
+        return sample_weight
+    each = ops.broadcast_to(ops.convert_to_tensor(label_weights, "float32"), ops.shape(like))
+    return each if sample_weight is None else each * sample_weight
+
+
+def checked_thresholds(thresholds: Any, default: float) -> list[float]:
+    """A list of thresholds. ValueError in Keras's words for one outside [0, 1]."""
+    if thresholds is None:
+        return [default]
+    values = list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
     wrong = [t for t in values if t is None or t < 0 or t > 1]
     if wrong:
         raise ValueError(f"Threshold values must be in [0, 1]. Received: {wrong}")
     return values
 
 
-class _Confusion(Metric):
-    """Base: adds up some of the four counts."""
+class Confusion(Metric):
+    """Base: adds up some of the four counts (`kept`), each an attribute of its name."""
 
     kept: tuple[str, ...] = ()
+    true_positives: Any
+    false_positives: Any
+    true_negatives: Any
+    false_negatives: Any
 
+    def _add_totals(self, shape: tuple[int, ...]) -> None:
+        for name in self.kept:
+            setattr(self, name, self.add_variable(shape, "zeros", name=name))
+
+    def _count(self, found: dict[str, Any]) -> None:
+        for name in self.kept:
+            total = getattr(self, name)
+            total.assign(total + found[name])
+
+
+class _Count(Confusion):
     def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
         self.init_thresholds = thresholds
-        self.thresholds = _checked_thresholds(thresholds, 0.5)
-        self.totals = {key: self.add_variable((len(self.thresholds),), "zeros", name=key) for key in self.kept}
+        self.thresholds = checked_thresholds(thresholds, 0.5)
+        self._add_totals((len(self.thresholds),))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        found = counts(y_true, y_pred, self.thresholds, sample_weight)
-        for key, total in self.totals.items():
-            total.assign(total + found[key])
+        self._count(counts(y_true, y_pred, self.thresholds, sample_weight))
 
-    def _scalar(self, value: Any) -> Any:
-        return value[0] if len(self.thresholds) == 1 else value
+    @op
+    def result(self) -> Any:
+        total = ops.convert_to_tensor(getattr(self, self.kept[0]))
+        return total[0] if len(self.thresholds) == 1 else total
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "thresholds": self.init_thresholds}
-
-
-class _Count(_Confusion):
-    def result(self) -> Any:
-        return self._scalar(ops.convert_to_tensor(self.totals[self.kept[0]]))
 
 
 class TruePositives(_Count):
@@ -103,33 +174,39 @@ class FalseNegatives(_Count):
     _direction = "down"
 
 
-class _Share(_Confusion):
-    """true positives / (true positives + another count)."""
+class _Share(Confusion):
+    """true positives / (true positives + another count); without thresholds top_k alone decides what is positive."""
 
     _direction = "up"
 
-    def __init__(self, thresholds: Any = None, top_k: int | None = None, class_id: int | None = None,
-                 name: str | None = None, dtype: Any = None) -> None:  # fmt: skip
-        super().__init__(thresholds, name, dtype)
+    def __init__(
+        self,
+        thresholds: Any = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(dtype, name)
+        self.init_thresholds = thresholds
         self.top_k = top_k
         self.class_id = class_id
+        self.thresholds = checked_thresholds(thresholds, 0.5 if top_k is None else NO_THRESHOLD)
+        self._add_totals((len(self.thresholds),))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        if self.top_k is not None:
-            largest, _ = ops.top_k(y_pred, self.top_k)
-            least = ops.min(largest, axis=-1, keepdims=True)
-            y_pred = ops.cast(ops.greater_equal(y_pred, least), "float32")
-        if self.class_id is not None:
-            y_true, y_pred = (ops.get_item(y, (Ellipsis, self.class_id)) for y in (y_true, y_pred))
-        super().update_state(y_true, y_pred, sample_weight)
+        found = counts(y_true, y_pred, self.thresholds, sample_weight, top_k=self.top_k, class_id=self.class_id)
+        self._count(found)
 
+    @op
     def result(self) -> Any:
-        right, other = (self.totals[key] for key in self.kept)
-        return self._scalar(ops.divide_no_nan(right, right + other))
+        right, other = (getattr(self, name) for name in self.kept)
+        share = ops.divide_no_nan(right, right + other)
+        return share[0] if len(self.thresholds) == 1 else share
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "top_k": self.top_k, "class_id": self.class_id}
+        options = {"thresholds": self.init_thresholds, "top_k": self.top_k, "class_id": self.class_id}
+        return {**super().get_config(), **options}
 
 
 class Precision(_Share):
@@ -144,164 +221,106 @@ class Recall(_Share):
     kept = ("true_positives", "false_negatives")
 
 
-class AUC(Metric):
-    """The area under the ROC or precision-recall curve, from counts at `num_thresholds` thresholds."""
+class _BestAt(Confusion):
+    """Base: the largest value of one rate among the thresholds at which another is at least `value`."""
 
     _direction = "up"
+    kept = COUNTS
+    # the name of the constructor's first argument
+    demanded = ""
 
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        summation_method: str = "interpolation",
-        name: str | None = None,
-        dtype: Any = None,
-        thresholds: Any = None,
-        multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Any = None,
-        from_logits: bool = False,
-    ) -> None:
-        if curve not in ("ROC", "PR"):
-            raise ValueError(f'Invalid AUC curve value: "{curve}". Expected values are ["PR", "ROC"]')
-        if summation_method not in ("interpolation", "majoring", "minoring"):
+    def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any) -> None:
+        if value < 0 or value > 1:
             raise ValueError(
-                f'Invalid AUC summation method value: "{summation_method}". Expected values are '
-                '["interpolation", "majoring", "minoring"]'
+                f"Argument `{self.demanded}` must be in the range [0, 1]. Received: {self.demanded}={value}"
             )
-        if thresholds is None and num_thresholds <= 1:
-            raise ValueError(
-                f"Argument `num_thresholds` must be an integer > 1. Received: num_thresholds={num_thresholds}"
-            )
-        if multi_label:
-            raise NotImplementedError("AUC: multi_label=True is not supported yet; use one AUC per label")
         super().__init__(dtype, name)
-        inner = (
-            sorted(thresholds)
-            if thresholds is not None
-            else [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
-        )
-        self.init_thresholds = thresholds
-        self.curve = curve
-        self.summation_method = summation_method
-        self.from_logits = from_logits
-        self.thresholds = [-config.epsilon(), *inner, 1.0 + config.epsilon()]
-        self.num_thresholds = len(self.thresholds)
-        self.totals = {key: self.add_variable((self.num_thresholds,), "zeros", name=key) for key in COUNTS}
+        if num_thresholds <= 0:
+            raise ValueError(
+                f"Argument `num_thresholds` must be an integer > 0. Received: num_thresholds={num_thresholds}"
+            )
+        self.value = value
+        self.num_thresholds = num_thresholds
+        self.class_id = class_id
+        self.thresholds = [0.5] if num_thresholds == 1 else [i / (num_thresholds - 1) for i in range(num_thresholds)]
+        self._add_totals((len(self.thresholds),))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_pred = ops.sigmoid(y_pred) if self.from_logits else y_pred
-        found = counts(y_true, y_pred, self.thresholds, sample_weight)
-        for key, total in self.totals.items():
-            total.assign(total + found[key])
+        self._count(counts(y_true, y_pred, self.thresholds, sample_weight, class_id=self.class_id))
 
+    @op
     def result(self) -> Any:
-        tp, fp, tn, fn = (np.asarray(self.totals[key].array, np.float64) for key in COUNTS)
-        if self.curve == "PR" and self.summation_method == "interpolation":
-            return np.float32(_interpolated_pr(tp, fp, fn))
-        recall = _ratio(tp, tp + fn)
-        x, y = (_ratio(fp, fp + tn), recall) if self.curve == "ROC" else (recall, _ratio(tp, tp + fp))
-        if self.summation_method == "interpolation":
-            heights = (y[:-1] + y[1:]) / 2.0
-        else:
-            heights = (np.minimum if self.summation_method == "minoring" else np.maximum)(y[:-1], y[1:])
-        return np.float32(np.sum((x[:-1] - x[1:]) * heights))
+        constrained, wanted = self._rates()
+        return ops.max(ops.where(ops.greater_equal(constrained, self.value), wanted, 0.0))
+
+    def _rates(self) -> tuple[Any, Any]:
+        """(the rate that is demanded, the rate that is wanted), per threshold."""
+        raise NotImplementedError
+
+    @property
+    def _recalls(self) -> Any:
+        return ops.divide_no_nan(self.true_positives, self.true_positives + self.false_negatives)
+
+    @property
+    def _precisions(self) -> Any:
+        return ops.divide_no_nan(self.true_positives, self.true_positives + self.false_positives)
+
+    @property
+    def _specificities(self) -> Any:
+        return ops.divide_no_nan(self.true_negatives, self.true_negatives + self.false_positives)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "thresholds": self.init_thresholds,
-            "from_logits": self.from_logits,
-        }
+        options = {"num_thresholds": self.num_thresholds, "class_id": self.class_id, self.demanded: self.value}
+        return {**super().get_config(), **options}
 
 
-def _ratio(a: Any, b: Any) -> Any:
-    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
+class SensitivityAtSpecificity(_BestAt):
+    """The best recall among the thresholds at which true negatives / negatives is at least `specificity`."""
+
+    demanded = "specificity"
+
+    def __init__(self, specificity: float, num_thresholds: int = 200, class_id: int | None = None,
+                 name: str | None = None, dtype: Any = None) -> None:  # fmt: skip
+        super().__init__(specificity, num_thresholds, class_id, name, dtype)
+
+    def _rates(self) -> tuple[Any, Any]:
+        return self._specificities, self._recalls
 
 
-def _interpolated_pr(tp: Any, fp: Any, fn: Any) -> float:
-    """The area under the precision-recall curve with interpolated true positives (Davis and Goadrich 2006)."""
-    dtp = tp[:-1] - tp[1:]
-    positives = tp + fp
-    slope = _ratio(dtp, np.maximum(positives[:-1] - positives[1:], 0))
-    intercept = tp[1:] - slope * positives[1:]
-    both = np.logical_and(positives[:-1] > 0, positives[1:] > 0)
-    ratio = np.where(both, _ratio(positives[:-1], np.maximum(positives[1:], 0)), 1.0)
-    area = _ratio(slope * (dtp + intercept * np.log(ratio)), np.maximum(tp[1:] + fn[1:], 0))
-    return float(np.sum(area))
+class SpecificityAtSensitivity(_BestAt):
+    """The best true negatives / negatives among the thresholds at which recall is at least `sensitivity`."""
+
+    demanded = "sensitivity"
+
+    def __init__(self, sensitivity: float, num_thresholds: int = 200, class_id: int | None = None,
+                 name: str | None = None, dtype: Any = None) -> None:  # fmt: skip
+        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
+
+    def _rates(self) -> tuple[Any, Any]:
+        return self._recalls, self._specificities
 
 
-class FBetaScore(Metric):
-    """The weighted harmonic mean of precision and recall per class, or averaged ("micro", "macro", "weighted")."""
+class PrecisionAtRecall(_BestAt):
+    """The best precision among the thresholds at which recall is at least `recall`."""
 
-    _direction = "up"
+    demanded = "recall"
 
-    def __init__(
-        self,
-        average: str | None = None,
-        beta: float = 1.0,
-        threshold: float | None = None,
-        name: str = "fbeta_score",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(dtype, name)
-        if average not in (None, "micro", "macro", "weighted"):
-            raise ValueError(
-                "Invalid `average` argument value. Expected one of: [None, 'micro', 'macro', 'weighted']. "
-                f"Received: average={average}"
-            )
-        self.average = average
-        self.beta = beta
-        self.threshold = threshold
-        self.totals: dict[str, Any] | None = None
+    def __init__(self, recall: float, num_thresholds: int = 200, class_id: int | None = None,
+                 name: str | None = None, dtype: Any = None) -> None:  # fmt: skip
+        super().__init__(recall, num_thresholds, class_id, name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype)
-        if self.totals is None:
-            classes = int(y_pred.shape[-1])
-            keys = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
-            self.totals = {key: self.add_variable((classes,), "zeros", name=key) for key in keys}
-        if self.threshold is None:
-            top = ops.max(y_pred, axis=-1, keepdims=True)
-            hit = ops.logical_and(ops.equal(y_pred, top), ops.greater(ops.abs(y_pred), 1e-9))
-        else:
-            hit = ops.greater(y_pred, self.threshold)
-        positive = ops.cast(hit, self.dtype)
-        weights = 1.0 if sample_weight is None else ops.reshape(ops.cast(sample_weight, self.dtype), (-1, 1))
-        found = (positive * y_true, positive * (1.0 - y_true), (1.0 - positive) * y_true, y_true)
-        for total, values in zip(self.totals.values(), found, strict=True):
-            total.assign(total + ops.sum(values * weights, axis=0))
-
-    def result(self) -> Any:
-        if self.totals is None:
-            return np.float32(0)
-        tp, fp, fn, support = (np.asarray(total.array, np.float64) for total in self.totals.values())
-        score: Any
-        if self.average == "micro":
-            tp, fp, fn = (total.sum(keepdims=True) for total in (tp, fp, fn))
-        precision, recall = _ratio(tp, tp + fp), _ratio(tp, tp + fn)
-        square = self.beta**2
-        score = _ratio((1 + square) * precision * recall, square * precision + recall)
-        if self.average == "weighted":
-            return np.float32(np.sum(score * _ratio(support, np.full_like(support, support.sum()))))
-        return score.astype(np.float32) if self.average is None else np.float32(score.mean())
-
-    def get_config(self) -> dict[str, Any]:
-        return {"average": self.average, "beta": self.beta, "threshold": self.threshold, **super().get_config()}
+    def _rates(self) -> tuple[Any, Any]:
+        return self._recalls, self._precisions
 
 
-class F1Score(FBetaScore):
-    """The harmonic mean of precision and recall."""
+class RecallAtPrecision(_BestAt):
+    """The best recall among the thresholds at which precision is at least `precision`."""
 
-    def __init__(
-        self, average: str | None = None, threshold: float | None = None, name: str = "f1_score", dtype: Any = None
-    ) -> None:
-        super().__init__(average, 1.0, threshold, name, dtype)
+    demanded = "precision"
 
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["beta"]
-        return config
+    def __init__(self, precision: float, num_thresholds: int = 200, class_id: int | None = None,
+                 name: str | None = None, dtype: Any = None) -> None:  # fmt: skip
+        super().__init__(precision, num_thresholds, class_id, name, dtype)
+
+    def _rates(self) -> tuple[Any, Any]:
+        return self._precisions, self._recalls

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc import config, initializers
+from graphc.ir.changes import CHANGES
 from graphc.naming import auto_name
 from graphc.scope import absolute_scope
 from graphc.variables import Variable
@@ -64,6 +65,7 @@ class Metric:
         """Back to the state before the first batch."""
         for variable in self.variables:
             variable.array.fill(0)
+        CHANGES.note()
 
     def update_state(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must implement `update_state()`")

@@ -78,8 +78,9 @@ class CompileLoss:
         self.parts: list[OutputLoss] = []
 
     def build(self, y_true: Any, y_pred: Any) -> None:
-        targets, predictions = tree.flatten(y_true), tree.flatten(y_pred)
+        predictions = tree.flatten(y_pred)
         names = output_names_of(y_pred, self.output_names)
+        targets = in_order_of_outputs(y_true, names)
         chosen = per_output(self.loss, y_pred, names, "loss")
         weights = per_output(self.loss_weights, y_pred, names, "loss_weights")
         if isinstance(self.loss_weights, (list, tuple)) and len(self.loss_weights) != len(predictions):
@@ -102,12 +103,13 @@ class CompileLoss:
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         if not self.built:
             self.build(y_true, y_pred)
-        targets = matched_targets(tree.flatten(y_true), self.chosen)
+        names = output_names_of(y_pred, self.output_names)
+        targets = matched_targets(in_order_of_outputs(y_true, names), self.chosen)
         predictions = tree.flatten(y_pred)
-        weights = tree.flatten(sample_weight) if sample_weight is not None else [None]
+        weights = in_order_of_outputs(sample_weight, names)
         values = []
         for position, part in enumerate(self.parts):
-            weight = weights[part.index] if len(weights) > 1 else weights[0]
+            weight = weights[part.index] if len(weights) == len(predictions) else weights[0]
             value = part.loss(targets[part.index], predictions[part.index], weight)
             if self.metrics:
                 rows = ops.shape(predictions[part.index])[0]
@@ -148,8 +150,9 @@ class CompileMetrics:
             metric.reset_state()
 
     def build(self, y_true: Any, y_pred: Any) -> None:
-        targets, predictions = tree.flatten(y_true), tree.flatten(y_pred)
+        predictions = tree.flatten(y_pred)
         names = output_names_of(y_pred, self.output_names)
+        targets = in_order_of_outputs(y_true, names)
         for argument, given, weighted in (("metrics", self.given, False), ("weighted_metrics", self.weighted, True)):
             for index, chosen in enumerate(metrics_per_output(given, y_pred, names, argument)):
                 for identifier in chosen:
@@ -161,17 +164,21 @@ class CompileMetrics:
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if not self.built:
             self.build(y_true, y_pred)
-        targets, predictions = tree.flatten(y_true), tree.flatten(y_pred)
-        weights = tree.flatten(sample_weight) if sample_weight is not None else [None]
+        names, predictions = output_names_of(y_pred, self.output_names), tree.flatten(y_pred)
+        targets, weights = in_order_of_outputs(y_true, names), in_order_of_outputs(sample_weight, names)
         for index, _, metric, weighted in self.entries:
             target = targets[min(index, len(targets) - 1)]
             if target is None:
                 continue
             if weighted:
-                weight = weights[index] if len(weights) > 1 else weights[0]
+                weight = weights[index] if len(weights) == len(predictions) else weights[0]
                 metric.update_state(target, predictions[index], sample_weight=weight)
             else:
                 metric.update_state(target, predictions[index])
+
+    def result(self) -> dict[str, Any]:
+        """The results by the names of their logs."""
+        return {name: metric.result() for name, metric in self.named.items()}
 
     @property
     def named(self) -> dict[str, Any]:
@@ -194,6 +201,13 @@ def output_names_of(y_pred: Any, names: Sequence[str] | None) -> list[str | None
     if isinstance(y_pred, Mapping) and len(y_pred) == count:
         return [path[0] for path, _ in tree.flatten_with_path(y_pred)]
     return list(names) if names and len(names) == count else [None] * count
+
+
+def in_order_of_outputs(values: Any, names: list[str | None]) -> list[Any]:
+    """Targets or weights as a list: those of a dict by the names of the outputs, with None for what it lacks."""
+    if isinstance(values, Mapping) and set(values) <= set(names) and not any(map(tree.is_nested, values.values())):
+        return [values.get(name) for name in names]
+    return tree.flatten(values)
 
 
 def per_output(given: Any, y_pred: Any, names: list[str | None], argument: str) -> list[Any]:
@@ -255,6 +269,9 @@ def _as_list(entry: Any) -> list[Any]:
 def matched_targets(targets: list[Any], chosen: list[Any]) -> list[Any]:
     """A target per output; outputs without a loss may have none. ValueError if the numbers do not fit."""
     if len(targets) == len(chosen):
+        for index, (target, loss) in enumerate(zip(targets, chosen, strict=True)):
+            if loss is not None and target is None and len(chosen) > 1:
+                raise ValueError(f"Output {index} of the model has the loss {loss!r}, but y has no target for it")
         return targets
     wanted = [index for index, loss in enumerate(chosen) if loss is not None]
     if len(targets) != len(wanted):

@@ -10,7 +10,8 @@ import numpy as np
 from graphc import compiler, tree
 from graphc.compiler import CheckError, InterpretedExecutable
 from graphc.ir.op import Array
-from graphc.models.data import Signature, present
+from graphc.models.arrays import Signature, present
+from graphc.models.steps import number
 from graphc.models.trace import Step
 
 MODES = ("train", "evaluate", "infer")
@@ -39,12 +40,13 @@ class ModelExecutable:
         self.step = step
         self.signature = signature
         self.batch = batch
-        self._logs = logs
+        self._read_logs = logs
+        self._last: list[Array] = []
         # eager: numpy interprets the graph, for debugging
         self.native: Any = (
             InterpretedExecutable(step.graph, step.bindings)
             if eager
-            else compiler.compile_graph(step.graph, options, bind=step.bindings)
+            else compiler.compile_graph(step.graph, options, bind=step.bindings, watched=True)
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -55,8 +57,8 @@ class ModelExecutable:
     def run(self, arrays: list[Array], rows: int) -> list[Array]:
         """One step on a flat list of arrays. ValueError with value and row for a label or id out of range."""
         try:
-            outputs: list[Array] = self.native.run(arrays, rows)
-            return outputs
+            self._last = self.native.run(arrays, rows)
+            return self._last
         except CheckError as error:
             raise ValueError(self.step.explain(error.message, arrays)) from None
 
@@ -70,7 +72,18 @@ class ModelExecutable:
         if rows > self.batch:
             raise ValueError(f"This executable takes at most {self.batch} rows, got {rows}")
         outputs = self.run(arrays, rows)
-        return self.packed(outputs) if self.mode == "infer" else self._logs()
+        return self.packed(outputs) if self.mode == "infer" else self.logs()
+
+    @property
+    def has_own_logs(self) -> bool:
+        """Whether the logs are what a step of the user's returns, not the results of the metrics."""
+        return self.mode != "infer" and isinstance(self.step.outputs, dict)
+
+    def logs(self) -> dict[str, Any]:
+        """The logs after the last step: running means since the last reset, or what the user's step returned."""
+        if not self.has_own_logs:
+            return self._read_logs()
+        return {name: number(array) for name, array in zip(self.step.outputs, self._last, strict=True)}
 
     def packed(self, outputs: list[Array]) -> Any:
         """Outputs in the structure the model returns."""

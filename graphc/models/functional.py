@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from graphc import layers, ops, tree
-from graphc.layers.core import InputLayer
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer, static_shape
+from graphc.models.configuration import functional_config, is_functional_class
 from graphc.models.model import Model
 from graphc.operation import Node, OpCall, Operation, keras_tensors
-from graphc.saving.registry import serialize_object
 from graphc.tensor import KerasTensor
 from graphc.tracing import map_leaves
 
@@ -235,84 +234,11 @@ class Functional(Model):
     # ---- configuration
 
     def get_config(self) -> dict[str, Any]:
-        """Layers with their inbound nodes, and which tensors are inputs and outputs."""
-        nodes = {node: index for op in self.operations for index, node in enumerate(self._nodes_of(op))}
-
-        def place(tensor: KerasTensor) -> list[Any]:
-            history = tensor._keras_history
-            return [history.operation.name, nodes[node_of(tensor)], history.tensor_index]
-
-        entries = []
-        for operation in self.operations:
-            if isinstance(operation, OpCall):
-                raise NotImplementedError(
-                    f"The op {operation.name} is part of the model; configurations of ops are not supported yet"
-                )
-            calls = [_serialized_call(node, place) for node in self._nodes_of(operation) if not node.is_input]
-            entry = serialize_object(operation, "keras.layers")
-            entries.append({**entry, "name": operation.name, "inbound_nodes": calls})
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "layers": entries,
-            "input_layers": tree.map_structure(place, self._inputs_struct),
-            "output_layers": tree.map_structure(place, self._outputs_struct),
-        }
-
-    def _nodes_of(self, operation: Operation) -> list[Node]:
-        return [node for node in operation._inbound_nodes if node in self._graph.depths]
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        made: dict[str, Any] = {entry["name"]: layers.deserialize(entry, custom_objects) for entry in config["layers"]}
-        first = {
-            name: len(layer._inbound_nodes) if not isinstance(layer, InputLayer) else 0 for name, layer in made.items()
-        }
-
-        def tensor(place: list[Any]) -> KerasTensor:
-            layer_name, node, index = place
-            layer = made[layer_name]
-            found: KerasTensor = layer._inbound_nodes[first[layer_name] + node].outputs[index]
-            return found
-
-        waiting = [(made[entry["name"]], call) for entry in config["layers"] for call in entry["inbound_nodes"]]
-        while waiting:
-            later = []
-            for layer, call in waiting:
-                try:
-                    args, kwargs = _restored(call["args"], tensor), _restored(call["kwargs"], tensor)
-                except IndexError:
-                    later.append((layer, call))
-                    continue
-                layer(*args, **kwargs)
-            if len(later) == len(waiting):
-                raise ValueError("The configuration's layers depend on each other in a circle")
-            waiting = later
-
-        def structure(places: Any) -> Any:
-            if isinstance(places, dict):
-                return {key: structure(value) for key, value in places.items()}
-            return tensor(places) if isinstance(places[0], str) else [structure(place) for place in places]
-
-        inputs, outputs = structure(config["input_layers"]), structure(config["output_layers"])
-        return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable"))
-
-
-def _serialized_call(node: Node, place: Any) -> dict[str, Any]:
-    def leaf(tensor: KerasTensor) -> dict[str, Any]:
-        config = {"shape": tensor.shape, "dtype": tensor.dtype, "keras_history": place(tensor)}
-        return {"class_name": "__keras_tensor__", "config": config}
-
-    args, kwargs = map_leaves(leaf, KerasTensor, (list(node.args), node.kwargs))
-    return {"args": args, "kwargs": kwargs}
-
-
-def _restored(value: Any, tensor: Any) -> Any:
-    if isinstance(value, dict):
-        if value.get("class_name") == "__keras_tensor__":
-            return tensor(value["config"]["keras_history"])
-        return {key: _restored(item, tensor) for key, item in value.items()}
-    return [_restored(item, tensor) for item in value] if isinstance(value, (list, tuple)) else value
+        """Layers with their calls, and which tensors are inputs and outputs; what the constructor got for a subclass
+        with one of its own."""
+        if not is_functional_class(type(self)):
+            return Model.get_config(self)
+        return functional_config(self)
 
 
 def _plain(structure: Any) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from graphc import layers, tree
 from graphc.layers.layer import Layer
+from graphc.models.saving import Saving
 from graphc.models.trainer import Trainer
 from graphc.operation import keras_tensors
+from graphc.saving.registry import CustomObjectScope, scope
 from graphc.tensor import KerasTensor
 from graphc.tracing import infer_spec
 
@@ -19,7 +20,7 @@ def is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return (len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs)) or ("inputs" in kwargs and "outputs" in kwargs)
 
 
-class Model(Trainer, Layer):
+class Model(Trainer, Saving):
     """`Model(inputs, outputs)` of KerasTensors, or a base class whose subclasses define layers and `call`."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -34,7 +35,8 @@ class Model(Trainer, Layer):
 
         if is_functional_call(args, kwargs) and not isinstance(self, Functional):
             # a subclass that calls super().__init__(inputs=..., outputs=...) is a functional model with extras
-            object.__setattr__(self, "__class__", type(type(self).__name__, (type(self), Functional), {}))
+            own = {"__module__": type(self).__module__}
+            object.__setattr__(self, "__class__", type(type(self).__name__, (type(self), Functional), own))
             same: Any = self
             Functional.__init__(same, *args, **kwargs)
             return
@@ -93,19 +95,15 @@ class Model(Trainer, Layer):
 
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
-    def to_json(self, **kwargs: Any) -> str:
-        """The configuration as JSON."""
-        from graphc.saving.registry import serialize_object
-
-        return json.dumps(serialize_object(self, "keras"), **kwargs)
-
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        from graphc.models.functional import Functional
+        """The inverse of `get_config`; a functional config gives a functional model."""
+        from graphc.models.configuration import functional_from_config, is_functional_class, is_functional_config
 
-        if cls in (Model, Functional) or {"layers", "input_layers", "output_layers"} <= set(config):
-            return Functional.from_config(config, custom_objects)
-        return super().from_config(config)
+        with CustomObjectScope({**scope(), **(custom_objects or {})}):
+            if is_functional_config(config) and is_functional_class(cls):
+                return functional_from_config(cls, config)
+            return super().from_config(config)
 
 
 layers.OBJECTS["Model"] = Model

@@ -9,6 +9,8 @@ from graphc.layers.core import InputLayer
 from graphc.layers.layer import Layer
 from graphc.models.functional import Functional
 from graphc.models.model import Model
+from graphc.saving.registry import CustomObjectScope, scope
+from graphc.saving.serialization import restore, serialize_keras_object
 from graphc.scope import name_scope
 from graphc.tensor import KerasTensor
 
@@ -170,9 +172,8 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         config = {
-            "name": self.name,
-            "trainable": self.trainable,
-            "layers": [layers.serialize(layer) for layer in self._layers],
+            **Layer.get_config(self),
+            "layers": [serialize_keras_object(layer) for layer in self._layers],
         }
         if self._functional is not None:
             config["build_input_shape"] = self._layers[0].batch_shape
@@ -180,9 +181,15 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        model = cls(name=config.get("name"))
-        for entry in config["layers"]:
-            model.add(layers.deserialize(entry, custom_objects), rebuild=False)
+        if not isinstance(config, dict) or not {"name", "layers"} <= set(config):
+            raise ValueError(
+                "A Sequential model configuration must be a dictionary containing the 'name' and 'layers' keys. "
+                f"Received: config={config}"
+            )
+        model = cls(name=config["name"])
+        with CustomObjectScope({**scope(), **(custom_objects or {})}):
+            for entry in config["layers"]:
+                model.add(restore(entry), rebuild=False)
         model._rebuild()
         shape = config.get("build_input_shape")
         if not model.built and shape and isinstance(shape, (tuple, list)):

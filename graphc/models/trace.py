@@ -8,32 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from graphc import compiler, ops, tree
+from graphc import ops, tree
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
 from graphc.ir.op import Array, Role, Value
 from graphc.ir.types import Rows, concrete
-from graphc.models.data import Signature
+from graphc.models.arrays import Signature, pack_x_y_sample_weight
 from graphc.tensor import Tensor
 from graphc.tracing import Bound, Tracer, map_leaves, tracing
+from graphc.variables import Variable
 
 
 @dataclass(frozen=True)
 class Step:
     """A traced graph with the arrays of its variables and the structure of its outputs.
 
-    `forward` is the graph as it was traced, which explains failed checks.
+    `outputs` has anything in the places of the outputs; for a step of the user's own they are its logs by name.
     """
 
     graph: Graph
     bindings: Mapping[str, Array]
     outputs: Any
-    forward: Graph
     bounds: tuple[Bound, ...]
 
     def check_data(self, arrays: list[Array]) -> None:
         """ValueError with value and row if labels or ids among these arrays (of any length) are out of range."""
-        inputs = [value for value in self.forward.inputs if self.forward.role(value) == Role.INPUT]
+        inputs = self.graph.inputs_of(Role.INPUT)
         for bound in self.bounds:
             source = bound.source()
             if source in inputs and (message := bound.broken_by(arrays[inputs.index(source)])):
@@ -46,11 +46,11 @@ class Step:
             return message
         data = iter(arrays)
         known: dict[Value, Any] = {}
-        for value in self.forward.inputs:
+        for value in self.graph.inputs:
             known[value] = self.bindings.get(value.name)
-            if self.forward.role(value) == Role.INPUT:
+            if self.graph.role(value) == Role.INPUT:
                 known[value] = _padded(next(data), value)
-        return bound.describe(self.forward, known, len(arrays[0]))
+        return bound.describe(known, len(arrays[0]))
 
 
 def _padded(array: Array, value: Value) -> Array:
@@ -78,62 +78,65 @@ def declare_inputs(tracer: Tracer, signature: Signature, batch: int) -> Any:
 
 
 def trace_predict(model: Any, signature: Signature, batch: int) -> Step:
-    """The forward pass in inference mode."""
+    """The outputs in inference mode."""
     tracer = Tracer(Builder(f"{model.name}_predict"))
     with tracing(tracer):
-        x, _, _ = declare_inputs(tracer, signature, batch)
-        y_pred = model(x, training=False)
-        tracer.finish()
-    flat = [ops_value(leaf) for leaf in tree.flatten(y_pred)]
-    structure = map_leaves(lambda _: None, Tensor, y_pred)
-    graph = tracer.builder.build(flat)
-    return Step(graph, tracer.bindings, structure, graph, tuple(tracer.bounds))
-
-
-def ops_value(tensor: Any) -> Value:
-    """The graph value of an output. TypeError if a model returns something that is not computed."""
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"The model returned {tensor!r} (of type {type(tensor)}); outputs must be tensors")
-    return tensor.value
-
-
-def trace_loss(model: Any, tracer: Tracer, signature: Signature, batch: int, training: bool) -> Any:
-    """Forward pass, loss and metric updates; returns the loss."""
-    x, y, sample_weight = declare_inputs(tracer, signature, batch)
-    y_pred = model(x, training=training)
-    loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-    rows = ops.shape(next(leaf for leaf in tree.flatten(x) if leaf is not None))[0]
-    model.loss_tracker.update_state(loss, sample_weight=rows)
-    model.compute_metrics(x, y, y_pred, sample_weight)
-    return loss
+        outputs = model.predict_step(_declared_batch(tracer, signature, batch))
+    return _finished(tracer, outputs)
 
 
 def trace_test(model: Any, signature: Signature, batch: int) -> Step:
     """The forward pass in inference mode, with loss and metrics."""
     tracer = Tracer(Builder(f"{model.name}_test"))
     with tracing(tracer):
-        trace_loss(model, tracer, signature, batch, training=False)
-        tracer.finish()
-    graph = tracer.builder.build(())
-    return Step(graph, tracer.bindings, (), graph, tuple(tracer.bounds))
+        data = _declared_batch(tracer, signature, batch)
+        if model._has_own_logs("test_step"):
+            return _finished(tracer, _checked_logs(model.test_step(data), f"{type(model).__name__}.test_step()"))
+        model._forward_loss(data, training=False)
+    return _finished(tracer, ())
 
 
 def trace_train(model: Any, signature: Signature, batch: int) -> Step:
     """One training step: forward, loss, metrics, gradients, optimizer update."""
     tracer = Tracer(Builder(f"{model.name}_train"))
     with tracing(tracer):
-        loss = trace_loss(model, tracer, signature, batch, training=True)
-        variables = model.trainable_variables
-        for variable in variables:
-            tracer.read(variable)
-        tracer.finish()
-    forward = tracer.builder.build([loss.value])
-    prepared = compiler.prepare_forward(forward)
-    joint = compiler.gradients(prepared, prepared.outputs[0], [tracer.inputs[v] for v in variables])
-    grads = [Tensor(value) for value in joint.outputs[1:]]
-    tracer.resume(Builder(graph=joint))
-    with tracing(tracer), tracer.builder.direction("update"):
-        model.optimizer.apply(grads, variables)
-        tracer.finish()
-    graph = tracer.builder.build(())
-    return Step(graph, tracer.bindings, (), forward, tuple(tracer.bounds))
+        data = _declared_batch(tracer, signature, batch)
+        if model._has_own_logs("train_step"):
+            return _finished(tracer, _checked_logs(model.train_step(data), f"{type(model).__name__}.train_step()"))
+        model._train(data)
+    return _finished(tracer, ())
+
+
+TRACERS = {"infer": trace_predict, "evaluate": trace_test, "train": trace_train}
+
+
+def _declared_batch(tracer: Tracer, signature: Signature, batch: int) -> Any:
+    """The batch as a step gets it: x, (x, y) or (x, y, sample_weight)."""
+    return pack_x_y_sample_weight(*declare_inputs(tracer, signature, batch))
+
+
+def _finished(tracer: Tracer, outputs: Any) -> Step:
+    """The step that was traced, with these outputs."""
+    with tracing(tracer):
+        outputs = map_leaves(tracer.read, Variable, outputs)
+    tracer.finish()
+    graph = tracer.builder.build([output_value(leaf) for leaf in tree.flatten(outputs)])
+    structure = map_leaves(lambda _: None, Tensor, outputs)
+    return Step(graph, tracer.bindings, structure, tuple(tracer.bounds))
+
+
+def output_value(tensor: Any) -> Value:
+    """The graph value of an output. TypeError if a model returns something that is not computed."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"The model returned {tensor!r} (of type {type(tensor)}); outputs must be tensors")
+    return tensor.value
+
+
+def _checked_logs(logs: Any, what: str) -> dict[str, Any]:
+    """The logs of the user's step as tensors, in alphabetical order. TypeError if they are not a dict by name."""
+    if not isinstance(logs, Mapping):
+        raise TypeError(f"{what} must return a dict of scalars by name, such as {{'loss': loss}}; it returned {logs!r}")
+    flat: dict[str, Any] = {}
+    for name, value in logs.items():
+        flat.update(value if isinstance(value, Mapping) else {name: value})
+    return {name: ops.convert_to_tensor(flat[name]) for name in sorted(flat)}

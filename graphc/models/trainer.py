@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,26 +10,32 @@ import numpy as np
 from graphc import config, losses, metrics, optimizers, tree
 from graphc.callbacks import CallbackList
 from graphc.layers.input_spec import check_inputs
-from graphc.models import data
+from graphc.models.arrays import (
+    ArraySource,
+    Signature,
+    checked_batch_size,
+    is_arrays,
+    present,
+    train_validation_split,
+)
+from graphc.models.compilation import Executables
 from graphc.models.compiled import CompileLoss, CompileMetrics
-from graphc.models.data import ArraySource, IterableSource, Signature, Source, present
+from graphc.models.data import Source, source_of
+from graphc.models.iterables import IterableSource
 from graphc.models.loop import Feed, Report
-from graphc.options import compile_options
-from graphc.tensor import current_tracer
+from graphc.models.steps import Steps, new_loss_tracker
 
 
-class Trainer:
+class Trainer(Steps, Executables):
     """What makes a layer a model: the compiled loss, metrics and optimizer, and the loops that run executables."""
 
     _layers: list[Any]
-    name: str
-    built: bool
     input_spec: Any
 
     def __init__(self) -> None:
         self.optimizer: Any = None
         self.loss: Any = None
-        self.loss_tracker: Any = None
+        self._loss_tracker: Any = None
         self.compiled = False
         self.stop_training = False
         self.history: Any = None
@@ -40,9 +45,6 @@ class Trainer:
         self._compile_metrics: CompileMetrics | None = None
         self._compile_arguments: dict[str, Any] = {}
         self._forget_executables()
-
-    def _forget_executables(self) -> None:
-        object.__setattr__(self, "_executables", {})
 
     # ---- compile
 
@@ -77,7 +79,7 @@ class Trainer:
             self._compile_metrics = CompileMetrics(metrics, weighted_metrics, names) if given else None
         self._compile_loss = CompileLoss(loss, loss_weights, names) if loss is not None else None
         # not by ordinary assignment: the layer would keep every tracker there ever was among its own metrics
-        object.__setattr__(self, "loss_tracker", _mean("loss"))
+        object.__setattr__(self, "_loss_tracker", new_loss_tracker())
         self.run_eagerly = run_eagerly
         self.steps_per_execution = steps_per_execution
         self.jit_compile = jit_compile
@@ -85,158 +87,9 @@ class Trainer:
         self.compiled = True
         self._forget_executables()
 
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """The arguments of `compile`, serialised."""
-        if not self.compiled:
-            return None
-        arguments = dict(self._compile_arguments)
-        arguments["optimizer"] = optimizers.serialize(self.optimizer)
-        for name in ("loss", "metrics", "weighted_metrics"):
-            arguments[name] = tree.map_structure(_serialized, arguments[name])
-        return arguments
-
     def _assert_compiled(self) -> None:
         if not self.compiled:
             raise ValueError("You must call `compile()` before using the model.")
-        for name in ("train_step", "test_step", "predict_step"):
-            if getattr(type(self), name, None) is not None:
-                raise NotImplementedError(
-                    f"{type(self).__name__} overrides `{name}()`, which is not supported yet; override "
-                    "`compute_loss()` or "
-                    "pass a loss to `compile()`"
-                )
-
-    # ---- loss and metrics
-
-    @property
-    def metrics(self) -> list[Any]:
-        """The loss's running mean, those of single outputs, the compiled metrics, then metrics of layers."""
-        found = [self.loss_tracker] if self.loss_tracker is not None else []
-        if self._compile_loss is not None:
-            found.extend(self._compile_loss.metrics)
-        if self._compile_metrics is not None:
-            found.extend(self._compile_metrics.metrics)
-        own = [metric for layer in self._flatten_layers() for metric in layer._metrics]  # type: ignore[attr-defined]
-        return [*found, *(m for m in own if not any(m is known for known in found))]
-
-    @property
-    def metrics_names(self) -> list[str]:
-        names = ["loss"] if self.loss_tracker is not None else []
-        names.extend(["compile_metrics"] if self._compile_metrics is not None else [])
-        return names + [metric.name for metric in (self._compile_loss.metrics if self._compile_loss else ())]
-
-    def reset_metrics(self) -> None:
-        """Start all running means again."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Any:
-        """The compiled loss plus what layers and regularizers add. Override it for a loss of your own."""
-        terms = []
-        if self._compile_loss is not None:
-            terms.append(self._compile_loss(y, y_pred, sample_weight))
-        terms.extend(_scalar(loss) for loss in self.losses)  # type: ignore[attr-defined]
-        if not terms:
-            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
-        return sum(terms[1:], terms[0])
-
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Update the compiled metrics."""
-        if self._compile_metrics is not None and y is not None:
-            self._compile_metrics.update_state(y, y_pred, sample_weight)
-        return {} if current_tracer() is not None else self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, float]:
-        """All running results by name, in alphabetical order."""
-        return dict(sorted(_results(self._named_metrics()).items()))
-
-    def _named_metrics(self) -> dict[str, Any]:
-        """The metrics by the name of their log, the compiled ones last."""
-        compiled = self._compile_metrics.named if self._compile_metrics is not None else {}
-        chosen = list(compiled.values())
-        own = {m.name: m for m in self.metrics if not any(m is known for known in chosen)}
-        return own | compiled
-
-    def _log_reader(self) -> Callable[[], dict[str, float]]:
-        """`get_metrics_result` for as long as the model has these metrics: found once, read after any step."""
-        named = dict(sorted(self._named_metrics().items()))
-        return lambda: _results(named)
-
-    def _result_list(self) -> Any:
-        """Loss first, then the metrics in the order given; a scalar if there is nothing but the loss."""
-        values = list(_results(self._named_metrics()).values())
-        return values[0] if len(values) == 1 else values
-
-    # ---- executables
-
-    def executable(
-        self, mode: str = "infer", batch_size: int | None = None, *, like: Any = None, threads: int | None = None
-    ) -> Any:
-        """The native executable of one step: with the mode alone the one used last, if there is one.
-
-        mode: "infer", "train" or "evaluate". like: an example (x,), (x, y) or (x, y, sample_weight) whose dtypes and
-        shapes without batch are compiled for. Without one the model's own inputs are taken, and for the other modes
-        the targets its loss asks for: int32 class numbers for a sparse loss, else an array like the output.
-        """
-        from graphc.models.executable import MODES
-
-        if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}; received: {mode!r}")
-        if batch_size is None and like is None and threads is None and (latest := self._latest(mode)) is not None:
-            return latest
-        batch = data.checked_batch_size(batch_size) or data.DEFAULT_BATCH
-        if like is None:
-            like = self._example_inputs() if mode == "infer" else (*self._example_inputs(), self._example_targets())
-        parts = like if isinstance(like, tuple) else (like,)
-        return self._executable(mode, Signature.of(*(*parts, None, None)[:3]), batch, threads)
-
-    def _latest(self, mode: str) -> Any:
-        """The executable of this mode that was compiled last, or None."""
-        return next((found for key, found in reversed(self._executables.items()) if key[0] == mode), None)  # type: ignore[attr-defined]
-
-    def _example_inputs(self) -> tuple[Any, ...]:
-        inputs = getattr(self, "input", None) if self.built else None
-        if inputs is None:
-            raise ValueError(f"Model {self.name} has no known input shape yet: build it or pass like=(x,)")
-        return (tree.map_structure(lambda t: np.zeros((1, *t.shape[1:]), t.dtype), inputs),)
-
-    def _example_targets(self) -> Any:
-        """Targets of one row, from the loss and the outputs. ValueError where the loss does not tell them."""
-        self._assert_compiled()
-        if not isinstance(self.loss, str | losses.Loss) or tree.is_nested(self.output):  # type: ignore[attr-defined]
-            raise ValueError(f"The targets of {self.name} do not follow from its loss: pass an example, like=(x, y)")
-        output = self.output  # type: ignore[attr-defined]
-        name = self.loss if isinstance(self.loss, str) else type(self.loss).__name__
-        if "sparse" in name.lower():
-            return np.zeros((1, *output.shape[1:-1]), np.int32)
-        return np.zeros((1, *output.shape[1:]), output.dtype)
-
-    def _executable(self, mode: str, signature: Signature, batch: int, threads: int | None = None) -> Any:
-        """The executable for exactly this batch, compiled if there is none."""
-        state = tuple(id(v) for v in self.trainable_variables) if mode == "train" and self.built else ()  # type: ignore[attr-defined]
-        key = (mode, signature, batch, state, threads)
-        found = self._executables.get(key)  # type: ignore[attr-defined]
-        if found is None:
-            found = self._compile_step(mode, signature, batch, threads)
-            state = tuple(id(v) for v in self.trainable_variables) if mode == "train" else ()  # type: ignore[attr-defined]
-            self._executables[mode, signature, batch, state, threads] = found  # type: ignore[attr-defined]
-        return found
-
-    def _compile_step(self, mode: str, signature: Signature, batch: int, threads: int | None) -> Any:
-        from graphc.models import trace
-        from graphc.models.executable import ModelExecutable
-
-        tracers = {"infer": trace.trace_predict, "evaluate": trace.trace_test, "train": trace.trace_train}
-        step = tracers[mode](self, signature, batch)
-        options = compile_options(threads=threads) if threads else compile_options()
-        return ModelExecutable(mode, step, signature, batch, self._log_reader(), options, self.run_eagerly)
-
-    def _executable_for(self, mode: str, source: Source, rows: int) -> Any:
-        """An executable for `rows` rows of this data: the smallest known one that is large enough, or a new one."""
-        known = [key[2] for key in self._executables if key[:2] == (mode, source.signature) and key[2] >= rows]  # type: ignore[attr-defined]
-        return self._executable(mode, source.signature, min(known) if known else _rounded(rows, source.batch_size))
 
     def _prepare(self, source: Source) -> None:
         """Refuse data that does not fit, in words about the data, before anything is traced."""
@@ -274,12 +127,10 @@ class Trainer:
         self._assert_compiled()
         epochs = _legacy_epochs(epochs, kwargs)
         epochs = min(epochs, config.max_epochs() or epochs)
-        batch_size = data.checked_batch_size(batch_size)
+        batch_size = checked_batch_size(batch_size)
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = data.train_validation_split(
-                (x, y, sample_weight), validation_split
-            )
-        source = data.source_of(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
+            (x, y, sample_weight), validation_data = train_validation_split((x, y, sample_weight), validation_split)
+        source = source_of(x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight)
         self._prepare(source)
         validation = self._validation(validation_data, validation_batch_size or batch_size, validation_steps)
         step = self._train_step(source)
@@ -330,9 +181,9 @@ class Trainer:
             return None
         if isinstance(validation_data, (tuple, list)) and len(validation_data) in (2, 3):
             x, y, sample_weight = (*validation_data, None)[:3]
-            source = data.source_of(x, y, sample_weight, batch_size, steps=steps)
+            source = source_of(x, y, sample_weight, batch_size, steps=steps)
         else:
-            source = data.source_of(validation_data)
+            source = source_of(validation_data)
         self._prepare(source)
         return source
 
@@ -344,15 +195,16 @@ class Trainer:
     def _run_epoch(self, step: Any, feed: Feed, progress: Any, phase: str) -> dict[str, Any]:
         """All batches of an epoch; returns the logs after the last."""
         begin = progress.listeners(f"on_{phase}_batch_begin")
-        report = Report(progress, phase, self.get_metrics_result)
-        run = step.run
+        report = Report(progress, phase, step.logs)
+        run, signature = step.run, step.signature
         ran = False
         for index, (arrays, rows) in enumerate(feed.epoch()):
             if begin:
                 getattr(progress, f"on_{phase}_batch_begin")(index)
-            if rows > step.batch:
-                step = self._executable(step.mode, step.signature, rows)
-                run = step.run
+            if rows > step.batch or feed.source.signature is not signature:
+                signature = feed.source.signature
+                step = self._executable(step.mode, signature, max(rows, step.batch))
+                run, report.logs = step.run, step.logs
             run(arrays, rows)
             ran = True
             report.batch_end(index)
@@ -360,7 +212,13 @@ class Trainer:
                 break
         if not ran:
             raise ValueError("The data has no batches: there is nothing to compute")
-        return self.get_metrics_result()
+        return self._epoch_logs(step)
+
+    def _epoch_logs(self, step: Any) -> dict[str, Any]:
+        """The logs after the last step: the results of the metrics, unless the user's step returns other logs."""
+        logs: dict[str, Any] = step.logs()
+        results = self.get_metrics_result() if step.has_own_logs else logs
+        return results if set(results) == set(logs) else logs
 
     # ---- evaluate and predict
 
@@ -380,7 +238,7 @@ class Trainer:
         self._assert_compiled()
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
-        source = data.source_of(x, y, sample_weight, batch_size, steps=steps)
+        source = source_of(x, y, sample_weight, batch_size, steps=steps)
         self._prepare(source)
         feed = Feed(source, _limited(steps))
         progress = callbacks
@@ -388,7 +246,7 @@ class Trainer:
             progress = self._progress(callbacks, verbose, 1, feed.steps)
         self.reset_metrics()
         logs = self._evaluate(source, feed, progress)
-        return logs if return_dict else self._result_list()
+        return logs if return_dict else self._result_list(logs)
 
     def _evaluate(self, source: Source, feed: Feed, progress: Any) -> dict[str, Any]:
         step = self._checked(self._executable("evaluate", source.signature, _rows_of(source)), source)
@@ -406,9 +264,9 @@ class Trainer:
         callbacks: Any = None,
     ) -> Any:
         """The outputs for all samples, in the model's structure."""
-        if data.is_arrays(x) and present(x) and not len(present(x)[0]):
+        if is_arrays(x) and present(x) and not len(present(x)[0]):
             return self._empty_outputs(x)
-        source = data.source_of(x, batch_size=batch_size, steps=steps)
+        source = source_of(x, batch_size=batch_size, steps=steps)
         self._prepare(source)
         inputs_only = _without_labels(source)
         step = self._checked(self._executable_for("infer", inputs_only, _rows_of(source)), source)
@@ -420,6 +278,8 @@ class Trainer:
         for index, (arrays, count) in enumerate(feed.epoch()):
             if begin:
                 progress.on_predict_batch_begin(index)
+            if count > step.batch or source.signature is not step.signature:
+                step = self._executable("infer", source.signature, max(count, step.batch))
             parts.append(step.run(arrays, count))
             if end:
                 progress.on_predict_batch_end(index, {"outputs": step.packed(parts[-1])})
@@ -448,8 +308,7 @@ class Trainer:
         source = _one_batch(x, y, sample_weight, class_weight)
         self._prepare(source)
         self.reset_metrics()
-        self._executable("train", source.signature, source.size).run(source.flat, source.size)
-        return self.get_metrics_result() if return_dict else self._result_list()
+        return self._on_batch("train", source, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch (as in Keras, the running ones start anew)."""
@@ -457,8 +316,14 @@ class Trainer:
         source = _one_batch(x, y, sample_weight)
         self._prepare(source)
         self.reset_metrics()
-        self._executable("evaluate", source.signature, source.size).run(source.flat, source.size)
-        return self.get_metrics_result() if return_dict else self._result_list()
+        return self._on_batch("evaluate", source, return_dict)
+
+    def _on_batch(self, mode: str, source: ArraySource, return_dict: bool) -> Any:
+        step = self._executable(mode, source.signature, source.size)
+        step.run(source.flat, source.size)
+        if step.has_own_logs:
+            return step.logs() if return_dict else self._result_list(step.logs())
+        return step.logs() if return_dict else self._result_list()
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch."""
@@ -468,49 +333,9 @@ class Trainer:
         return step.packed(step.run(source.flat, source.size))
 
 
-def _mean(name: str) -> Any:
-    return metrics.Mean(name=name)
-
-
-def _scalar(loss: Any) -> Any:
-    from graphc import ops
-
-    return ops.mean(loss) if len(loss.shape) else loss
-
-
-def _results(named: Mapping[str, Any]) -> dict[str, Any]:
-    """The results of metrics as numbers (or arrays); a metric of several results gives its own names."""
-    found: dict[str, Any] = {}
-    for name, metric in named.items():
-        value = metric.result()
-        if isinstance(value, Mapping):
-            found.update({key: _number(part) for key, part in value.items()})
-        else:
-            found[name] = _number(value)
-    return found
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return float(value)
-    array = np.asarray(value)
-    return float(array) if array.ndim == 0 else array
-
-
-def _serialized(item: Any) -> Any:
-    if isinstance(item, losses.Loss):
-        return losses.serialize(item)
-    return metrics.serialize(item) if isinstance(item, metrics.Metric) else getattr(item, "__name__", item)
-
-
 def _rows_of(source: Source) -> int:
     """The rows of the largest batch."""
     return min(source.size, source.batch_size) if isinstance(source, ArraySource) else source.batch_size
-
-
-def _rounded(rows: int, batch: int) -> int:
-    """A batch to compile for: the next power of two, at most `batch`, so that few sizes are ever compiled."""
-    return min(1 << (rows - 1).bit_length(), max(batch, rows)) if rows > 1 else 1
 
 
 def _limited(steps: int | None) -> int | None:

@@ -1,4 +1,7 @@
-"""How an op is run: recorded for KerasTensors, traced for Tensors, traced and interpreted for arrays."""
+"""How an op is run: recorded for KerasTensors, traced for Tensors, traced and interpreted for arrays.
+
+A few ops have a better way for arrays (sorting, LAPACK), and a few no other (results whose size depends on values).
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,18 @@ from graphc.ir.op import Value
 from graphc.ir.types import DType, Rows
 from graphc.primitives import functions as fn
 from graphc.tensor import KerasTensor, Tensor, current_tracer
-from graphc.tracing import Tracer, contains, run_eagerly
+from graphc.tracing import Tracer, contains, map_leaves, run_eagerly
 from graphc.variables import Variable
 
 F = TypeVar("F", bound=Callable[..., Any])
 SCALARS = (bool, int, float)
 
 
-def op(function: F) -> F:
+def op(function: F, concrete: Callable[..., Any] | None = None) -> F:
     """Makes an op of a function on Tensors: arguments may be KerasTensors, Tensors, Variables, arrays and numbers.
 
-    KerasTensors give KerasTensors (and a node of the model), Tensors give Tensors, anything else numpy arrays.
+    KerasTensors give KerasTensors (and a node of the model), Tensors give Tensors, anything else numpy arrays, which
+    `concrete` computes if it is given.
     """
 
     @functools.wraps(function)
@@ -35,9 +39,40 @@ def op(function: F) -> F:
             return OpCall(function)(*args, **kwargs)
         if current_tracer() is not None:
             return function(*args, **kwargs)
+        if concrete is not None:
+            return concrete(*map_leaves(_array_of, Variable, args), **map_leaves(_array_of, Variable, kwargs))
         return run_eagerly(function, args, kwargs)
 
     return call  # type: ignore[return-value]
+
+
+def op_with(concrete: Callable[..., Any]) -> Callable[[F], F]:
+    """`op` for a function whose value on arrays `concrete` computes with numpy, without a graph."""
+    return functools.partial(op, concrete=concrete)
+
+
+def arrays_only(reason: str) -> Callable[[F], F]:
+    """Makes an op of a function on arrays. NotImplementedError, with the reason, for tensors of a graph."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            symbolic = contains(KerasTensor, (args, kwargs)) or contains(Tensor, (args, kwargs))
+            traced = current_tracer() is not None and contains(Variable, (args, kwargs))
+            if symbolic or traced:
+                raise NotImplementedError(
+                    f"{function.__name__} cannot be part of a graph: {reason}. Call it on numpy arrays, outside of the "
+                    "model, and pass its result in"
+                )
+            return function(*map_leaves(_array_of, Variable, args), **map_leaves(_array_of, Variable, kwargs))
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def _array_of(variable: Variable) -> Any:
+    return variable.numpy()
 
 
 def tracer() -> Tracer:
@@ -127,7 +162,13 @@ def _joined(kinds: set[np.dtype[Any]]) -> np.dtype[Any]:
     if floats:
         return max(floats, key=lambda kind: kind.itemsize)
     joined = np.result_type(*kinds)
-    return np.dtype(config.floatx()) if joined.kind == "f" else joined
+    if joined.kind == "f":
+        return np.dtype(config.floatx())
+    return _WIDER.get(joined.name, joined)
+
+
+# numpy's common types that the IR does not have (int8 and uint8 meet in int16)
+_WIDER = {"int16": np.dtype("int32"), "uint16": np.dtype("uint32")}
 
 
 def float_type(*xs: Any) -> str:

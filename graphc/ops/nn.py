@@ -36,16 +36,7 @@ from graphc.tensor import Tensor
 
 __all__ = [
     "average_pool", "batch_normalization", "bias_add", "binary_crossentropy", "categorical_crossentropy", "celu",
-    "conv", "depthwise_conv", "elu", "embedding_lookup", "gelu", "glu", "hard_shrink", "hard_sigmoid",
-    "hard_silu", "hard_swish", "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
-    "max_pool", "moments", "normalize", "random_uniform", "relu", "relu6", "selu", "separable_conv", "shown",
-    "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
-    "squareplus", "swish", "tanh_shrink", "threshold",
-]  # fmt: skip
-
-__all__ = [
-    "average_pool", "batch_normalization", "bias_add", "binary_crossentropy", "categorical_crossentropy", "celu",
-    "conv", "depthwise_conv", "elu", "embedding_lookup", "gelu", "glu", "hard_shrink", "hard_sigmoid",
+    "conv", "conv_transpose", "depthwise_conv", "elu", "embedding_lookup", "gelu", "glu", "hard_shrink", "hard_sigmoid",
     "hard_silu", "hard_swish", "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
     "max_pool", "moments", "normalize", "random_uniform", "relu", "relu6", "selu", "separable_conv", "shown",
     "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
@@ -228,6 +219,56 @@ def conv(
     count = groups or int(x.shape[-1]) // int(w.shape[-2])
     y = Tensor(fn.conv(builder(), x.value, w.value, steps, padding, dilation, count))
     return moveaxis(y, -1, 1) if first else y
+
+
+@op
+def conv_transpose(
+    inputs: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> Any:
+    """Transposed convolution of (n, spatial.., channels) with (k.., filters, channels).
+
+    Without output_padding a size n becomes n * stride ("same") or n * stride + max(span - stride, 0) ("valid"), where
+    span = (k - 1) * dilation + 1; with it (n - 1) * stride + output_padding + span % 2 or + span.
+    """
+    x, w = convert(inputs), convert(kernel)
+    first = config.standardize_data_format(data_format) == "channels_first"
+    x = moveaxis(x, 1, -1) if first else x
+    rank = x.ndim - 2
+    if int(x.shape[-1]) != int(w.shape[-1]):
+        raise ValueError(
+            f"The number of input channels must be the kernel's last size. Received: inputs.shape={shown(x.shape)}, "
+            f"kernel.shape={shown(w.shape)}, data_format={data_format}"
+        )
+    steps, dilation = sizes(strides, rank), sizes(dilation_rate, rank)
+    extra = (None,) * rank if output_padding is None else sizes(output_padding, rank)
+    axes = zip(x.shape[1:-1], w.shape[:-2], steps, dilation, extra, strict=True)
+    windows = [_transposed_window(int(n), (k - 1) * d + 1, s, padding, more) for n, k, s, d, more in axes]
+    extents, edges = tuple(extent for extent, _ in windows), tuple(edge for _, edge in windows)
+    y = Tensor(fn.conv_transpose(builder(), x.value, w.value, extents, steps, edges, dilation))
+    return moveaxis(y, -1, 1) if first else y
+
+
+def _transposed_window(size: int, span: int, stride: int, padding: str, extra: int | None) -> tuple[int, Any]:
+    """(extent of the result, padding (low, high)) of the convolution that leads from the result to `size` elements."""
+    if padding == "valid":
+        low, more = 0, max(span, stride) - span if extra is None else extra
+        high = 0
+    elif padding == "same":
+        total = stride + span - 2 if extra is None else span + span % 2 - 2 + extra
+        before = min((total + 1) // 2, span - 1)
+        low, high = span - 1 - before, max(span - 1 - (total - before), 0)
+        more = max(total - before - span + 1, 0)
+    else:
+        raise ValueError(f"The `padding` argument must be one of 'valid', 'same'. Received: padding={padding}")
+    if more >= stride:
+        raise ValueError(f"`output_padding` must be less than the stride. Received: {extra} with a stride of {stride}")
+    return (size - 1) * stride + span - low - high + more, (low, high)
 
 
 @op

@@ -14,6 +14,7 @@ from graphc.ir.op import Array
 from graphc.ir.types import DType, Rows
 from graphc.ops.dispatch import builder, cast_to, convert, op, result_type
 from graphc.ops.elementwise import where
+from graphc.ops.rows import counts_rows, join_rows, slice_rows, split_rows
 from graphc.primitives import functions as fn
 from graphc.primitives.shape import Flip, Slice
 from graphc.tensor import KerasTensor, Tensor
@@ -170,7 +171,7 @@ def expand_dims(x: Any, axis: Any) -> Any:
     x = convert(x)
     axes = axis if isinstance(axis, (list, tuple)) else (axis,)
     rank = x.ndim + len(axes)
-    new = {_normal(a, rank) for a in axes}
+    new = {normal_axis(a, rank) for a in axes}
     old = iter(x.shape)
     return Tensor(fn.reshape(builder(), x.value, tuple(1 if d in new else next(old) for d in range(rank))))
 
@@ -180,7 +181,7 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     """Without the axes of size 1 (all, or the given ones)."""
     x = convert(x)
     given = range(x.ndim) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
-    axes = {_normal(a, x.ndim) for a in given}
+    axes = {normal_axis(a, x.ndim) for a in given}
     for a in axes:
         if axis is not None and x.shape[a] != 1:
             raise ValueError(f"Cannot squeeze axis={axis}, because the dimension is not 1. Received: shape={x.shape}")
@@ -188,7 +189,8 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     return Tensor(fn.reshape(builder(), x.value, kept))
 
 
-def _normal(axis: int, rank: int) -> int:
+def normal_axis(axis: int, rank: int) -> int:
+    """The axis counted from 0. ValueError if there is none of that number."""
     if not -rank <= axis < rank:
         raise ValueError(f"axis {axis} is out of bounds for array of dimension {rank}")
     return int(axis) % rank
@@ -197,15 +199,17 @@ def _normal(axis: int, rank: int) -> int:
 @op
 def transpose(x: Any, axes: Any = None) -> Any:
     x = convert(x)
-    perm = tuple(reversed(range(x.ndim))) if axes is None else tuple(_normal(a, x.ndim) for a in axes)
+    perm = tuple(reversed(range(x.ndim))) if axes is None else tuple(normal_axis(a, x.ndim) for a in axes)
     return Tensor(fn.transpose(builder(), x.value, perm))
 
 
 @op
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     rank = len(shape(x))
-    sources = [_normal(a, rank) for a in (source if isinstance(source, (list, tuple)) else (source,))]
-    targets = [_normal(a, rank) for a in (destination if isinstance(destination, (list, tuple)) else (destination,))]
+    sources = [normal_axis(a, rank) for a in (source if isinstance(source, (list, tuple)) else (source,))]
+    targets = [
+        normal_axis(a, rank) for a in (destination if isinstance(destination, (list, tuple)) else (destination,))
+    ]
     order = [axis for axis in range(rank) if axis not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
@@ -226,15 +230,19 @@ def broadcast_to(x: Any, shape: Any) -> Any:
 
 @op
 def concatenate(xs: Any, axis: int = 0) -> Any:
+    """The tensors joined along an axis; along the batch axis the rows of each sample stay together (`ops.rows`)."""
     kind = result_type(*xs)
     parts = [convert(x, kind) for x in xs]
-    return Tensor(fn.concat(builder(), [part.value for part in parts], _normal(axis, parts[0].ndim)))
+    axis = normal_axis(axis, parts[0].ndim)
+    if axis == 0 and len(parts) > 1 and builtins.all(counts_rows(part, 0) for part in parts):
+        return join_rows(parts)
+    return Tensor(fn.concat(builder(), [part.value for part in parts], axis))
 
 
 @op
 def stack(x: Any, axis: int = 0) -> Any:
     parts = [convert(part) for part in x]
-    axis = _normal(axis, parts[0].ndim + 1)
+    axis = normal_axis(axis, parts[0].ndim + 1)
     return concatenate([expand_dims(part, axis) for part in parts], axis)
 
 
@@ -242,8 +250,10 @@ def stack(x: Any, axis: int = 0) -> Any:
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
     """A list of equal parts (a number), or of the parts between indices."""
     x = convert(x)
-    axis = _normal(axis, x.ndim)
+    axis = normal_axis(axis, x.ndim)
     extent = x.shape[axis]
+    if axis == 0 and counts_rows(x, 0) and isinstance(indices_or_sections, int):
+        return split_rows(x, indices_or_sections)
     if isinstance(indices_or_sections, int):
         if extent % indices_or_sections:
             raise ValueError(f"split: an axis of {extent} cannot be divided into {indices_or_sections} equal parts")
@@ -262,7 +272,7 @@ def _slice_axis(x: Tensor, axis: int, low: int, high: int) -> Any:
 @op
 def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
     x = convert(x)
-    axis = _normal(axis, x.ndim)
+    axis = normal_axis(axis, x.ndim)
     return [get_item(x, (builtins.slice(None),) * axis + (i,)) for i in range(num or x.shape[axis])]
 
 
@@ -273,6 +283,9 @@ def get_item(x: Any, key: Any) -> Any:
     keys = key if isinstance(key, tuple) else (key,)
     if len(keys) == 1 and (isinstance(keys[0], (Tensor, Variable, np.ndarray, list))):
         return _gather_rows(x, keys[0])
+    if keys and isinstance(keys[0], builtins.slice) and x.ndim and counts_rows(x, 0):
+        cut = slice_rows(x, keys[0])
+        x, keys = (x, keys) if cut is None else (cut, (builtins.slice(None), *keys[1:]))
     return _basic_index(x, _expanded(keys, x.ndim))
 
 
@@ -342,7 +355,7 @@ def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
 def flip(x: Any, axis: Any = None) -> Any:
     x = convert(x)
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
-    return Tensor(builder().add(Flip(tuple(sorted(_normal(a, x.ndim) for a in axes))), x.value))
+    return Tensor(builder().add(Flip(tuple(sorted(normal_axis(a, x.ndim) for a in axes))), x.value))
 
 
 @op
@@ -360,7 +373,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
 def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
     """Every element (slice along the axis) `repeats` times in a row."""
     x = ravel(x) if axis is None else convert(x)
-    axis = 0 if axis is None else _normal(axis, x.ndim)
+    axis = 0 if axis is None else normal_axis(axis, x.ndim)
     spread = expand_dims(x, axis + 1)
     wide = broadcast_to(spread, (*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :]))
     return reshape(wide, (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1 :]))
@@ -385,7 +398,7 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Any:
     x = convert(x)
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), x.shape)
-    axis = _normal(axis, x.ndim)
+    axis = normal_axis(axis, x.ndim)
     cut = -shift % int(x.shape[axis])
     if cut == 0:
         return x
@@ -396,7 +409,7 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Any:
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The slices at `indices` along an axis; negative indices count from the end."""
     x = ravel(x) if axis is None else convert(x)
-    axis = 0 if axis is None else _normal(axis, x.ndim)
+    axis = 0 if axis is None else normal_axis(axis, x.ndim)
     ids = convert(indices, "int32")
     ids = where(ids < 0, ids + int(x.shape[axis]), ids)
     taken = _gather_rows(moveaxis(x, axis, 0), ids)

@@ -168,8 +168,6 @@ class Optimizer:
         if current_tracer() is None:
             return schedule(int(self.iterations))
         step = ops.cast(self.iterations, "float32")
-        if type(schedule).__call__ is schedules.LearningRateSchedule.__call__:
-            return schedule.rate(step, TensorArithmetic())
         return schedule(step)
 
     def add_variable(
@@ -234,9 +232,11 @@ class Optimizer:
                 f"The number of gradients must match the number of variables. Received: {len(grads)} gradients for "
                 f"{len(trainable_variables)} variables"
             )
-        if current_tracer() is None:
+        tracer = current_tracer()
+        if tracer is None:
             run_eagerly(self._step, ([np.asarray(g) for g in grads], list(trainable_variables)), {})
-        else:
+            return
+        with tracer.builder.direction("update"):
             self._step(list(grads), list(trainable_variables))
 
     def _check_known(self, variables: Sequence[Variable]) -> None:
@@ -363,6 +363,24 @@ class Optimizer:
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = schedules.deserialize(config["learning_rate"], custom_objects)
         return cls(**config)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the state into `store`, as "0", "1", ... in the order of `variables`."""
+        for index, variable in enumerate(self.variables):
+            store[str(index)] = variable
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the state from `store`. A store of another number of variables is left alone, with a warning."""
+        variables = self.variables
+        if len(store.keys()) != len(variables):
+            warnings.warn(
+                f"Skipping variable loading for optimizer '{self.name}', because it has {len(variables)} variables "
+                f"whereas the saved optimizer has {len(store.keys())} variables.",
+                stacklevel=2,
+            )
+            return
+        for index, variable in enumerate(variables):
+            variable.assign(store[str(index)])
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         for variable, value in zip(self.variables, weights, strict=True):

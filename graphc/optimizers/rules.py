@@ -137,8 +137,8 @@ class Nadam(Optimizer):
             return
         super().build(variables)
         dtype = variables[0].dtype if variables else None
-        self._u_product = self.add_variable((), "ones", dtype, "u_product")
         self._momentums, self._velocities = self.add_optimizer_variables(variables, ("momentum", "velocity"))
+        self._u_product = self.add_variable((), "ones", dtype, "u_product")
 
     def _u(self, t: Any) -> Any:
         return self.beta_1 * (1.0 - 0.5 * ops.power(0.96, t))

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphc.naming import to_snake_case
 from graphc.saving.registry import deserialize_object, serialize_object
+from graphc.tensor import Tensor
 
 S = TypeVar("S", bound="LearningRateSchedule")
 
@@ -55,7 +56,12 @@ class LearningRateSchedule:
     """Base class. Subclasses define `__call__(step)`, or `rate(step, math)` to be run on any `Arithmetic`."""
 
     def __call__(self, step: Any) -> Any:
-        """The learning rate for the update after `step` updates: a float, or an array for an array of steps."""
+        """The learning rate for the update after `step` updates: a float, an array for an array of steps, or a float32
+        tensor for a tensor of the step being traced."""
+        if isinstance(step, Tensor):
+            from graphc.optimizers.optimizer import TensorArithmetic  # written with ops, which schedules are not
+
+            return self.rate(TensorArithmetic.number(step), TensorArithmetic())
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = self.rate(Float32.number(step), Float32())
         return float(rate) if np.ndim(rate) == 0 else rate

@@ -686,6 +686,20 @@ def conv(
     return b.add(convolution.Conv(steps, edges, spread, groups), x, w)
 
 
+def conv_transpose(
+    b: Builder,
+    x: Value,
+    w: Value,
+    shape: Sequence[int],
+    strides: Sequence[int],
+    padding: sliding.Padding,
+    dilation: Sequence[int],
+) -> Value:
+    """x[N, inputs.., C] with w[k.., F, C] gives [N, shape.., F]: the gradient of the convolution from there to x."""
+    op = convolution.ConvInputGrad((x.shape[0], *shape, w.shape[-2]), tuple(strides), padding, tuple(dilation))
+    return b.add(op, x, w)
+
+
 def max_pool(
     b: Builder,
     x: Value,
@@ -720,14 +734,17 @@ def avg_pool(
 # ---- indices and random numbers
 
 
-def gather(b: Builder, table: Value, ids: Value) -> Value:
-    """table[ids] along axis 0; ids outside are clamped."""
-    return b.add(index.Gather(), table, ids)
+def gather(b: Builder, table: Value, ids: Value, batch: int = 0) -> Value:
+    """table[ids] along axis `batch`, entry by entry of the first `batch` axes; ids outside are clamped."""
+    return b.add(index.Gather(batch), table, ids)
 
 
-def scatter_add(b: Builder, shape: Shape, ids: Value, updates: Value) -> Value:
-    """Zeros of `shape` to whose rows ids[i] the rows updates[i] are added; ids outside are clamped."""
-    return b.add(index.ScatterAdd(tuple(shape)), ids, updates)
+def scatter_add(b: Builder, shape: Shape, ids: Value, updates: Value, batch: int = 0) -> Value:
+    """Zeros of `shape` to whose rows ids[i] the rows updates[i] are added; ids outside are clamped.
+
+    The first `batch` axes are common to all.
+    """
+    return b.add(index.ScatterAdd(tuple(shape), batch), ids, updates)
 
 
 def one_hot(b: Builder, ids: Value, depth: int, dtype: DType = DType.F32) -> Value:

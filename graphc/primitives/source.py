@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -119,6 +120,7 @@ class RowCount(Source):
 
     batch: int
     dtype: DType = DType.F32
+    counts_rows: ClassVar[bool] = True
 
     def infer(self, *types: TensorType) -> Types:
         return (TensorType((), self.dtype),)

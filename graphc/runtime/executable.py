@@ -8,19 +8,22 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from graphc.ir.changes import CHANGES
 from graphc.ir.graph import Graph
 from graphc.ir.plan import MemoryPlan
 from graphc.ir.program import Program, Slot
-from graphc.ir.types import Rows, TensorType, concrete
+from graphc.ir.types import DType, Rows, TensorType, concrete
 from graphc.runtime.inspection import Compilation, KernelName, KernelSource
 from graphc.runtime.memory import aligned_empty, available_bytes, data_address
 from graphc.runtime.pool import ABORTED, CALL, Phase, Pool, pack_call, pack_phases
+from graphc.runtime.profile import Profile, Recorder
 
 Array = np.ndarray[Any, Any]
 
@@ -53,12 +56,15 @@ class Executable:
         threads: int,
         bind: Mapping[str, Array] | None = None,
         keep: object = None,
+        watched: bool = False,
         compilation: Compilation | None = None,
         analyse: Callable[[Path | None], Compilation] | None = None,
     ) -> None:
         """`bind` lends arrays for states by name (C-contiguous, of the exact type); the others start as zeros.
 
-        `keep` is held as long as the executable: the owner of the native code. `compilation` is what the compiler found
+        `watched` promises that every change of the lent arrays is noted (`graphc.ir.changes`): then what depends on
+        weights alone is computed again only after a change. `keep` is held as long as the executable: the owner of the
+        native code. `compilation` is what the compiler found
         out; `analyse` finds it out again, dumping into a folder if one is given. MemoryError if the arena does not fit.
         """
         self.program, self.threads = program, threads
@@ -71,7 +77,7 @@ class Executable:
         self._scratch = aligned_empty((max(stride * threads, 64),), np.dtype(np.uint8))
         self._slots = [np.array(phase.slots or (0,), np.int32) for phase in program.phases]
         self._phases = pack_phases([self._packed(i, addresses) for i in range(len(program.phases))])
-        self.cycles = np.zeros(max(len(program.phases), 1), np.uint64)
+        self._ticks = np.zeros(max(len(program.phases), 1), np.uint64)
         self._table = (ctypes.c_uint64 * max(len(program.entries), 1))(*self._addresses())
         table = np.ctypeslib.as_array(self._table)
         self._call = pack_call(
@@ -86,6 +92,8 @@ class Executable:
         self._rows = ctypes.c_int64.from_address(self._address + CALL.fields["rows"][1])  # type: ignore[index]
         self._inputs = [_Port(slot, self._entry("input", i)) for i, slot in enumerate(program.inputs)]
         self._outputs = [_Port(slot, self._entry("output", i)) for i, slot in enumerate(program.outputs)]
+        self._watched, self._seen, self._skipped = watched and program.prepared > 0, -1, 0
+        self._updates = any(phase.first_update for phase in program.phases)
         self._staging: dict[str, Array] = {}
         self._seconds = math.inf  # how long a call takes is not known
         _alive.add(self)
@@ -137,7 +145,14 @@ class Executable:
             for port, array in zip(self._outputs, results, strict=True):
                 table[port.entry] = data_address(array)
             self._rows.value = rows or 1
+            count = CHANGES.count
+            if self._watched:
+                self._skip(self.program.prepared if self._seen == count else 0)
+                self._seen = -1  # until the run is over
             self._execute()
+            if self._updates:
+                CHANGES.note()
+            self._seen = count + self._updates
         return [port.cut(a, rows or 1) for port, a in zip(self._outputs, results, strict=True)] if is_short else results
 
     def __call__(self, *arrays: Array, **named: Array) -> Array | list[Array]:
@@ -162,6 +177,14 @@ class Executable:
                 return len(array) // port.per
         return None
 
+    def _skip(self, phases: int) -> None:
+        """The next run begins behind so many phases."""
+        if phases == self._skipped:
+            return
+        self._call["phases"] = self._phases.ctypes.data + phases * self._phases.itemsize
+        self._call["n_phases"] = len(self._phases) - phases
+        self._skipped = phases
+
     def _execute(self) -> None:
         self._pool.ensure(self.threads)  # a forked child has none yet
         run = self._pool.run if self._seconds < INTERRUPTIBLE_SECONDS else self._pool.run_interruptible
@@ -169,9 +192,59 @@ class Executable:
         status = run(self._address)
         self._seconds = time.perf_counter() - began
         if status > 0:
-            raise CheckError(self.program.phases[status - 1].message)
+            raise CheckError(self.program.phases[status - 1 + self._skipped].message)
         if status == ABORTED:
             raise KeyboardInterrupt
+
+    # Measurement
+
+    @contextmanager
+    def recording(self) -> Iterator[Recorder]:
+        """Counts the ticks of every kernel of the runs made inside the block, by whom ever; failed runs are left out.
+
+        RuntimeError if somebody is recording already. Outside of the block nothing is measured and nothing costs.
+        """
+        recorder = Recorder(len(self.program.phases))
+        with self._lock:
+            if "_execute" in vars(self):
+                raise RuntimeError(f"{self.program.name} is being recorded already")
+            vars(self)["_execute"] = lambda: self._recorded(recorder)
+            self._call["cycles"] = self._ticks.ctypes.data
+        try:
+            yield recorder
+        finally:
+            with self._lock:
+                del vars(self)["_execute"]
+                self._call["cycles"] = 0
+
+    def _recorded(self, recorder: Recorder) -> None:
+        self._ticks.fill(0)
+        self._call["cycles"] = self._ticks.ctypes.data + self._skipped * self._ticks.itemsize
+        began = time.perf_counter()
+        Executable._execute(self)
+        recorder.add(began, time.perf_counter(), self._ticks.copy())
+
+    def profiled(self, recorder: Recorder) -> Profile:
+        """What was recorded, kernel by kernel."""
+        graph = self.compilation.plan.graph
+        return Profile(self.program, graph, recorder.runs(), self._pool.ticks_per_second())
+
+    def profile(self, runs: int = 10, inputs: Sequence[Array] | None = None) -> Profile:
+        """Measures `runs` runs after one that warms up, on these inputs or on random ones (floats normal, integers 0
+        and 1). Weights and states are as before when it is over. Errors as from `run`.
+        """
+        arrays = _random_arrays(self.program.inputs) if inputs is None else inputs
+        kept = {name: array.copy() for name, array in self.state.items()}
+        try:
+            self.run(arrays)
+            with self.recording() as recorder:
+                for _ in range(runs):
+                    self.run(arrays)
+        finally:
+            for name, array in kept.items():
+                self.state[name][...] = array
+            CHANGES.note()
+        return self.profiled(recorder)
 
     def _staged(self, port: _Port, array: Array, rows: int) -> Array:
         """A short batch in an array of full size: kernels may read, never use, rows past the last."""
@@ -192,6 +265,11 @@ class Executable:
         """What the compiler found out; found out again if this executable came from the cache."""
         if self._compilation is None:
             self._compilation = self._again(None)
+        return self._compilation
+
+    @property
+    def known_compilation(self) -> Compilation | None:
+        """What the compiler found out, or None if the executable came from the cache and nobody has asked."""
         return self._compilation
 
     def _again(self, dump: Path | None) -> Compilation:
@@ -230,6 +308,12 @@ class Executable:
         program = self.program
         ins, outs = (", ".join(map(_slot_text, slots)) for slots in (program.inputs, program.outputs))
         return f"{program.name}({ins}) -> {outs or 'nothing'}"
+
+    def _repr_html_(self) -> str:
+        from graphc.ir.picture import plan_svg, text_html
+
+        kernels = "\n".join(f"{name}: {name.computes}" for name in self.kernels)
+        return f"{text_html(repr(self))}{text_html(kernels)}{plan_svg(self.memory_plan)}"
 
     def __repr__(self) -> str:
         return f"<executable {self.interface}; weights and states: {len(self.state)}>"
@@ -306,6 +390,17 @@ def _bound(slot: Slot, array: Array | None) -> Array:
         got = f"{array.dtype}{list(array.shape)}"
         raise ValueError(f"state {slot.name!r}: expected a writable C-contiguous {dtype}{list(shape)}, got {got}")
     return array
+
+
+def _random_arrays(slots: Sequence[Slot]) -> list[Array]:
+    """Arrays to measure with: small integers, since they may be class numbers or ids."""
+    rng = np.random.default_rng(0)
+    return [_random(rng, concrete(slot.shape), slot.dtype) for slot in slots]
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> Array:
+    numbers = rng.standard_normal(shape, np.float32) if dtype.is_float else rng.integers(0, 1, shape, endpoint=True)
+    return np.asarray(numbers).astype(dtype.numpy)
 
 
 def _scratch_stride(program: Program) -> int:

@@ -84,6 +84,7 @@ def _program_record(program: Program) -> dict[str, Any]:
         "phases": [astuple(phase) for phase in program.phases],
         "arena": program.arena_bytes,
         "scratch": program.scratch_bytes,
+        "prepared": program.prepared,
     }
 
 
@@ -99,6 +100,7 @@ def _program(record: dict[str, Any], constants: tuple[Array, ...]) -> Program:
         tuple(Phase(symbol, tuple(slots), *rest) for symbol, slots, *rest in record["phases"]),
         record["arena"],
         record["scratch"],
+        record["prepared"],
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
 from graphc.ir.op import View
+from graphc.ir.picture import text_html
 from graphc.ir.plan import MemoryPlan, plan_comments
 from graphc.ir.program import Program
 from graphc.ir.text import NO_COMMENTS, print_graph, write_graph
@@ -56,6 +57,11 @@ class KernelSource:
 
     def __repr__(self) -> str:
         return f"// {self.computes}\n{self.loops}"
+
+    def _repr_html_(self) -> str:
+        levels = {"loops": self.loops, "LLVM": self.llvm, "assembly": self.asm}
+        parts = (f"<details><summary>{name}</summary>{text_html(text)}</details>" for name, text in levels.items())
+        return f"{text_html(f'{self.name}: {self.computes}')}{''.join(parts)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ nothing is ever imported because a file names it.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import contextvars
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 Objects = Mapping[str, Any]
@@ -18,6 +20,32 @@ T = TypeVar("T")
 _custom_objects: dict[str, Any] = {}
 _custom_names: dict[Any, str] = {}
 _scope: contextvars.ContextVar[Objects] = contextvars.ContextVar("custom_objects", default={})  # noqa: B039
+_sharing: contextvars.ContextVar[Shared | None] = contextvars.ContextVar("sharing", default=None)
+
+
+class Shared:
+    """What one file has named so far, so that an object that occurs twice is one object again when it is read.
+
+    Written: the config of each object, by its identity; read: each object, by its number in the file.
+    """
+
+    def __init__(self) -> None:
+        self.written: dict[int, tuple[Any, int]] = {}
+        self.read: dict[Any, Any] = {}
+
+    def number(self, subject: Any) -> int:
+        """The number of an object, the same whenever it is written; kept with it, so that its id stays its own."""
+        return self.written.setdefault(id(subject), (subject, len(self.written) + 1))[1]
+
+
+@contextlib.contextmanager
+def sharing() -> Iterator[None]:
+    """One file is written or read inside: its shared objects are numbered, or made once."""
+    token = _sharing.set(Shared())
+    try:
+        yield
+    finally:
+        _sharing.reset(token)
 
 
 class CustomObjectScope:
@@ -36,6 +64,11 @@ class CustomObjectScope:
 
 
 custom_object_scope = CustomObjectScope
+
+
+def scope() -> Objects:
+    """The custom objects of the innermost open scope."""
+    return _scope.get()
 
 
 def get_custom_objects() -> dict[str, Any]:
@@ -77,25 +110,57 @@ def get_registered_object(
     return None
 
 
+def without_single_numbers(config: Any) -> Any:
+    """The config without the numbers of objects that occur only once in it."""
+    counts = collections.Counter(_numbers(config))
+    return _stripped(config, {number for number, count in counts.items() if count == 1})
+
+
+def _numbers(config: Any) -> Iterator[Any]:
+    if isinstance(config, dict):
+        if "shared_object_id" in config:
+            yield config["shared_object_id"]
+        config = list(config.values())
+    if isinstance(config, (list, tuple)):
+        for item in config:
+            yield from _numbers(item)
+
+
+def _stripped(config: Any, single: set[Any]) -> Any:
+    if isinstance(config, dict):
+        kept = {k: v for k, v in config.items() if k != "shared_object_id" or v not in single}
+        return {key: _stripped(value, single) for key, value in kept.items()}
+    return [_stripped(item, single) for item in config] if isinstance(config, (list, tuple)) else config
+
+
 def public_name(cls: type, module: str) -> dict[str, Any]:
-    """The keys of a config that name `cls`: Keras's `module` for an own class, the class's for a registered one."""
-    if cls in _custom_names or not cls.__module__.startswith("graphc."):
-        return {"module": cls.__module__, "class_name": cls.__name__, "registered_name": get_registered_name(cls)}
+    """The keys of a config that name `cls`: Keras's `module` for an own class, the class's for any other."""
+    named = next((base for base in cls.__mro__ if base.__name__ == cls.__name__ and base in _custom_names), cls)
+    if named in _custom_names or not cls.__module__.startswith("graphc."):
+        place = None if named.__module__ == "__main__" else named.__module__
+        return {"module": place, "class_name": cls.__name__, "registered_name": get_registered_name(named)}
     return {"module": module, "class_name": cls.__name__, "registered_name": None}
 
 
 def serialize_object(subject: Any, module: str) -> dict[str, Any]:
-    """The config of an object that has `get_config`, as Keras writes it.
+    """The config of an object that has `get_config`, as Keras writes it, with how it was built and compiled.
 
     module: Keras's public module of graphc's own classes, such as "keras.initializers".
     """
     name = public_name(type(subject), module)
-    return {
+    entry = {
         "module": name["module"],
         "class_name": name["class_name"],
         "config": subject.get_config(),
         "registered_name": name["registered_name"],
     }
+    for part in ("build", "compile"):
+        get_part = getattr(subject, f"get_{part}_config", None)
+        if get_part is not None and (found := get_part()) is not None:
+            entry[f"{part}_config"] = found
+    if (shared := _sharing.get()) is not None:
+        entry["shared_object_id"] = shared.number(subject)
+    return entry
 
 
 def deserialize_object(
@@ -116,9 +181,29 @@ def deserialize_object(
         raise ValueError(unknown_name(kind, name, module_objects))
     if not inspect.isclass(subject):
         return subject
+    return instance_of(subject, config, identifier if isinstance(identifier, Mapping) else {}, custom_objects)
+
+
+def instance_of(
+    cls: type, config: dict[str, Any], entry: Mapping[str, Any], custom_objects: Objects | None = None
+) -> Any:
+    """An instance of a class from its config, built and compiled as the entry around the config says.
+
+    An entry that carries the number of an object this file has made already gives that object.
+    """
+    shared, number = _sharing.get(), entry.get("shared_object_id")
+    if shared is not None and number is not None and number in shared.read:
+        return shared.read[number]
     with CustomObjectScope({**_scope.get(), **(custom_objects or {})}):
-        from_config = getattr(subject, "from_config", None)
-        return from_config(config) if from_config else subject(**config)
+        from_config = getattr(cls, "from_config", None)
+        made = from_config(config) if from_config else cls(**config)
+        if entry.get("build_config") and not getattr(made, "built", True):
+            made.build_from_config(entry["build_config"])
+        if entry.get("compile_config"):
+            made.compile_from_config(entry["compile_config"])
+    if shared is not None and number is not None:
+        shared.read[number] = made
+    return made
 
 
 def unknown_name(kind: str, name: Any, known: Objects) -> str:

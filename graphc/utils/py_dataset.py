@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 
 class PyDataset:
     """Base class of data sets whose `__getitem__(index)` returns a whole batch and `__len__` the number of batches.
 
-    workers, use_multiprocessing, max_queue_size: accepted and kept for compatibility with Keras.
+    workers: more than 1 computes batches ahead on so many threads, at most max_queue_size of them.
+    use_multiprocessing: accepted; the workers are threads all the same.
     `on_epoch_begin` and `on_epoch_end` may be overridden to change the data between epochs.
     """
 
@@ -50,6 +54,29 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """Called after every epoch."""
+
+
+def ordered_batches(data: PyDataset, shuffle: bool) -> Iterator[Any]:
+    """The batches of an epoch in order, or in random order if there is an end; computed ahead by the workers."""
+    count = data.num_batches
+    order: Iterable[int] = itertools.count() if count is None else range(count)
+    if shuffle and count is not None:
+        order = list(order)
+        random.shuffle(order)
+    if data.workers <= 1:
+        yield from map(data.__getitem__, order)
+        return
+    with ThreadPoolExecutor(data.workers) as pool:
+        indices, running = iter(order), deque[Future[Any]]()
+        for index in itertools.islice(indices, max(data.max_queue_size, 1)):
+            running.append(pool.submit(data.__getitem__, index))
+        try:
+            while running:
+                yield running.popleft().result()
+                running.extend(pool.submit(data.__getitem__, index) for index in itertools.islice(indices, 1))
+        finally:
+            for future in running:
+                future.cancel()
 
 
 Sequence = PyDataset

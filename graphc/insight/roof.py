@@ -2,7 +2,7 @@
 
 Both are loops of LLVM text compiled for the host, one thread per core asked for. Where the host has no fused
 multiply-add, numpy's float32 matrix product stands in for the arithmetic roof, and `Roof.arithmetic` says so; a good
-kernel can stand above 100 % of that. Run as `python -m benchmarks.roof THREADS`, it prints the Roof as JSON.
+kernel can stand above 100 % of that. Run as `python -m graphc.insight.roof THREADS`, it prints the Roof as JSON.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ import numpy as np
 
 from codegen.jit import LoadedCode, compile_object
 from codegen.target import Target, host_target
+from graphc.compiler import persistent_cache
+from graphc.ir.cost import Roof
+from graphc.options import CompileOptions, compile_options
+from graphc.runtime.pool import default_threads
 
 FMA_ROOF = "register FMA loop"
 STAND_IN = "numpy sgemm (no FMA here)"
@@ -37,36 +42,47 @@ _SGEMM_SIZE = 2048
 _PAGE = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Roof:
-    """gflops: float32 GFLOP/s, measured as `arithmetic` says. copy_gb_s: bytes read plus bytes written, in 10^9 a
-    second, measured as `copying` says.
-    """
-
-    gflops: float
-    copy_gb_s: float
-    arithmetic: str = FMA_ROOF
-    copying: str = COPY_ROOF
-
-
 def measure_roof(threads: int) -> Roof:
-    """The best of several short windows, in a process of its own on `threads` cores."""
-    count = str(threads)
-    variables = {**os.environ, "OPENBLAS_NUM_THREADS": count, "OMP_NUM_THREADS": count}
-    root = Path(__file__).resolve().parent.parent
-    command = [sys.executable, "-m", "benchmarks.roof", count]
-    printed = subprocess.run(command, env=variables, cwd=root, check=True, capture_output=True, text=True).stdout
+    """The best of several short windows, in a process of its own on `threads` cores; about two seconds."""
+    root = Path(__file__).resolve().parent.parent.parent
+    command = [sys.executable, "-m", "graphc.insight.roof", str(threads)]
+    printed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     return Roof(**json.loads(printed))
 
 
+def known_roof(threads: int | None = None, options: CompileOptions | None = None) -> Roof:
+    """The roof of this machine for so many threads (default: as many as a call uses), measured once and then kept with
+    the compiled code."""
+    options = options or compile_options()
+    count = threads or options.threads or default_threads()
+    cache, key = persistent_cache(options), _key(count)
+    if (stored := cache.load(key)) is not None:
+        return Roof(**json.loads(stored))
+    roof = measure_roof(count)
+    cache.store(key, json.dumps(asdict(roof)).encode())
+    return roof
+
+
+def renew_roof(threads: int | None = None, options: CompileOptions | None = None) -> Roof:
+    """The roof measured now, and kept in place of what was known."""
+    options = options or compile_options()
+    count = threads or options.threads or default_threads()
+    roof = measure_roof(count)
+    persistent_cache(options).store(_key(count), json.dumps(asdict(roof)).encode())
+    return roof
+
+
+def _key(threads: int) -> bytes:
+    target = host_target()
+    return f"roof {threads}\n{target}\n{target.features}\n{platform.node()}".encode()
+
+
 def _measure(threads: int) -> Roof:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     target = host_target()
     copy = _copy_gb_s(target, threads)
     if target.fma:
-        return Roof(_fma_gflops(target, threads), copy)
-    return Roof(_sgemm_gflops(), copy, STAND_IN)
+        return Roof(_fma_gflops(target, threads), copy, FMA_ROOF, COPY_ROOF)
+    return Roof(_sgemm_gflops(), copy, STAND_IN, COPY_ROOF)
 
 
 def _fma_gflops(target: Target, threads: int) -> float:
@@ -210,4 +226,7 @@ def _splat(lanes: int, value: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(_measure(int(sys.argv[1])))) + "\n")
+    count = int(sys.argv[1])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    sys.stdout.write(json.dumps(asdict(_measure(count))) + "\n")

@@ -1,0 +1,272 @@
+"""Loops as native code: a driver with the signature of a kernel that runs the kernels of a body, step after step.
+
+The driver keeps a table of pointers for the body's kernels in the thread's scratch memory. What an entry points to is
+base + unit * block + step * stride: a unit is a block of rows that goes through all steps on its own. What is carried
+alternates between two places, or lies in the results where it is stacked too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from codegen.assembly import Assembly
+from codegen.emit import PARAMETERS
+from codegen.loops import Buffer
+from graphc.ir.plan import ALIGNMENT
+
+MEMORY = -1
+"""The operand number of the memory that belongs to a unit."""
+POINTER_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Byte `offset` of operand `operand`, and `block` bytes further for every unit, `step` for every step."""
+
+    operand: int
+    offset: int = 0
+    block: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What is carried: read at table entry `now`, written at entry `next`; `nbytes` of it belong to one unit.
+
+    It comes from `first` and goes to `last`. `spare` is where it is written every other time; None if entry `next` is a
+    result of every step, of which the last one is copied.
+    """
+
+    now: int
+    next: int
+    first: Place
+    last: Place
+    spare: Place | None
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """All units of one kernel of the body, on entries of the table, of which it reads the first `inputs`."""
+
+    symbol: str
+    slots: tuple[int, ...]
+    units: int
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """One native function with the interface of a `Kernel`.
+
+    `block` is the number of rows of a unit, 0 for all there are. `places` are the entries of the table and `names` what
+    they are called in dumps; the place of what alternates is None.
+    """
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    units: int
+    block: int
+    steps: int
+    reverse: bool
+    places: tuple[Place | None, ...]
+    names: tuple[str, ...]
+    carries: tuple[Carry, ...]
+    calls: tuple[Call, ...]
+    memory_bytes: int
+    call_scratch: int
+    grain: int = 1
+
+    @property
+    def table_bytes(self) -> int:
+        return aligned(POINTER_BYTES * len(self.places))
+
+    @property
+    def scratch_bytes(self) -> int:
+        """The table, the unit's memory, and what the kernels of the body need."""
+        return self.table_bytes + self.memory_bytes + self.call_scratch
+
+
+def aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+# ---- LLVM
+
+
+def emit_driver(asm: Assembly, driver: Driver) -> None:
+    """Writes the driver as a function `void name(table, slots, begin, end, rows, scratch)`."""
+    slots = [slot for call in driver.calls for slot in call.slots]
+    if slots:
+        asm.constant_words(f"{driver.name}.slots", slots)
+    asm.begin_function(driver.name, PARAMETERS, attributes="nounwind")
+    _Emitter(asm, driver).run()
+    asm.line("ret void")
+    asm.end_function()
+
+
+class _Emitter:
+    """Writes one driver."""
+
+    def __init__(self, asm: Assembly, driver: Driver) -> None:
+        self.asm, self.driver = asm, driver
+        self.bases: dict[int, str] = {}
+
+    def run(self) -> None:
+        asm, driver = self.asm, self.driver
+        for operand in sorted(self._used()):
+            self.bases[operand] = self._operand(operand)
+        self.bases[MEMORY] = self._bytes("%scratch", driver.table_bytes)
+        self.call_scratch = self._bytes("%scratch", driver.table_bytes + driver.memory_bytes)
+        end, rows = "%end", "%rows"
+        if driver.block:
+            blocks = asm.op(f"udiv i64 {asm.op(f'add i64 %rows, {driver.block - 1}')}, {driver.block}")
+            end = self._smaller("%end", blocks)
+        unit = asm.loop_begin("%begin", end, may_be_empty=True, stem="unit")
+        if driver.block:
+            left = asm.op(f"sub i64 %rows, {asm.op(f'mul i64 {unit.index}, {driver.block}')}")
+            rows = self._smaller(left, str(driver.block))
+        self._unit(unit.index, rows)
+        asm.loop_end(unit)
+
+    def _used(self) -> set[int]:
+        places = [place for place in self.driver.places if place is not None]
+        for carry in self.driver.carries:
+            places += [carry.first, carry.last, *([carry.spare] if carry.spare else [])]
+        return {place.operand for place in places} - {MEMORY}
+
+    def _operand(self, number: int) -> str:
+        asm = self.asm
+        where = asm.op(f"getelementptr inbounds i32, ptr %slots, i64 {number}")
+        entry = asm.op(f"zext i32 {asm.op(f'load i32, ptr {where}')} to i64")
+        return asm.op(f"load ptr, ptr {asm.op(f'getelementptr inbounds ptr, ptr %table, i64 {entry}')}")
+
+    def _unit(self, unit: str, rows: str) -> None:
+        """All steps of one block of rows."""
+        driver, asm = self.driver, self.asm
+        starts = {
+            number: self._start(place, unit) for number, place in enumerate(driver.places) if place is not None
+        }
+        moving = {number: place for number, place in enumerate(driver.places) if place is not None and place.step}
+        for number in starts.keys() - moving.keys():
+            self._set(number, starts[number])
+        ends = [(self._start(carry.first, unit), self._start(carry.last, unit)) for carry in driver.carries]
+        if not driver.steps:
+            for carry, (first, last) in zip(driver.carries, ends, strict=True):
+                self._copy(last, first, carry.nbytes)
+            return
+        entering = [pointers for carry, pair in zip(driver.carries, ends, strict=True)
+                    for pointers in self._entering(carry, *pair, unit)]  # fmt: skip
+        step = asm.loop_begin("0", str(driver.steps), carried=[("ptr", name) for name in entering], stem="step")
+        at = asm.op(f"sub i64 {driver.steps - 1}, {step.index}") if driver.reverse else step.index
+        now = {number: self._moved(starts[number], at, place.step) for number, place in moving.items()}
+        for number, pointer in now.items():
+            self._set(number, pointer)
+        following = list(self._carry(iter(step.carried), now))
+        self._calls(rows)
+        asm.loop_end(step, following)
+        last_step = 0 if driver.reverse else driver.steps - 1
+        for carry, (_, last) in zip(driver.carries, ends, strict=True):
+            if carry.spare is None:
+                self._copy(last, self._moved(starts[carry.next], str(last_step), moving[carry.next].step), carry.nbytes)
+
+    def _start(self, place: Place, unit: str) -> str:
+        """Where the place is for a unit at step 0."""
+        return self._moved(self._bytes(self.bases[place.operand], place.offset), unit, place.block)
+
+    def _entering(self, carry: Carry, first: str, last: str, unit: str) -> tuple[str, ...]:
+        """Read, write and spare pointer of the first step, chosen so that the last step writes to `last`."""
+        if carry.spare is None:
+            return (first,)
+        spare = self._start(carry.spare, unit)
+        return (first, last, spare) if self.driver.steps % 2 else (first, spare, last)
+
+    def _carry(self, pointers: Iterator[str], now: dict[int, str]) -> Iterator[str]:
+        """Sets this step's pointers of what is carried; gives those of the next step."""
+        for carry in self.driver.carries:
+            self._set(carry.now, next(pointers))
+            if carry.spare is None:
+                yield now[carry.next]
+                continue
+            written, other = next(pointers), next(pointers)
+            self._set(carry.next, written)
+            yield from (written, other, written)
+
+    def _calls(self, rows: str) -> None:
+        asm, first = self.asm, 0
+        for call in self.driver.calls:
+            asm.declare(call.symbol, "void", [type for type, _ in PARAMETERS])
+            slots = asm.op(f"getelementptr inbounds i32, ptr @{self.driver.name}.slots, i64 {first}")
+            first += len(call.slots)
+            values = ("%scratch", slots, "0", str(call.units), rows, self.call_scratch)
+            listed = ", ".join(f"{type} {value}" for (type, _), value in zip(PARAMETERS, values, strict=True))
+            asm.line(f"call void @{call.symbol}({listed})")
+
+    def _set(self, number: int, pointer: str) -> None:
+        entry = self.asm.op(f"getelementptr inbounds ptr, ptr %scratch, i64 {number}")
+        self.asm.line(f"store ptr {pointer}, ptr {entry}")
+
+    def _copy(self, to: str, source: str, nbytes: int) -> None:
+        if nbytes:
+            self.asm.declare("llvm.memcpy.p0.p0.i64", "void", ("ptr", "ptr", "i64", "i1"))
+            self.asm.line(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {nbytes}, i1 false)")
+
+    def _bytes(self, pointer: str, offset: int) -> str:
+        return self.asm.op(f"getelementptr i8, ptr {pointer}, i64 {offset}") if offset else pointer
+
+    def _moved(self, pointer: str, count: str, stride: int) -> str:
+        if not stride:
+            return pointer
+        return self._gep(pointer, self.asm.op(f"mul i64 {count}, {stride}"))
+
+    def _gep(self, pointer: str, offset: str) -> str:
+        return self.asm.op(f"getelementptr i8, ptr {pointer}, i64 {offset}")
+
+    def _smaller(self, a: str, b: str) -> str:
+        return self.asm.op(f"select i1 {self.asm.op(f'icmp slt i64 {a}, {b}')}, i64 {a}, i64 {b}")
+
+
+# ---- text
+
+
+def format_driver(driver: Driver) -> str:
+    """The driver as text, for dumps: `+` marks what moves with the step, `'` the next value of what is carried."""
+    ins = [_declared(buffer) for buffer in driver.buffers if not buffer.is_output]
+    outs = [_declared(buffer) for buffer in driver.buffers if buffer.is_output]
+    what = f"blocks of {driver.block} rows" if driver.block else "all rows together"
+    steps = f"{driver.steps - 1}..0 down" if driver.reverse else f"0..{driver.steps}"
+    lines = [
+        f"kernel @{driver.name}({', '.join(ins)}) -> {', '.join(outs)}",
+        f"  schedule {{{what}, {driver.memory_bytes} bytes of memory each}}",
+        f"  parallel {driver.units} units, {driver.grain} a chunk:",
+        f"    for unit in begin..{f'min(end, ceil(rows / {driver.block}))' if driver.block else 'end'}:",
+        f"      for step in {steps}:",
+        *(f"        {_call_text(driver, call)}" for call in driver.calls),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _declared(buffer: Buffer) -> str:
+    return f"{buffer.name}: {buffer.dtype.value}[{','.join(map(str, buffer.shape))}]"
+
+
+def _call_text(driver: Driver, call: Call) -> str:
+    shown = [_entry_text(driver, slot) for slot in call.slots]
+    return f"{call.symbol}({', '.join(shown[: call.inputs])}) -> {', '.join(shown[call.inputs :])}"
+
+
+def _entry_text(driver: Driver, number: int) -> str:
+    place, name = driver.places[number], driver.names[number]
+    if place is not None and place.step:
+        return f"{name}[step]"
+    return name
+
+
+def calls_of(drivers: Sequence[Driver]) -> dict[str, list[str]]:
+    """For every kernel that is called by drivers, the names of these."""
+    found: dict[str, list[str]] = {}
+    for driver in drivers:
+        for call in driver.calls:
+            found.setdefault(call.symbol, []).append(driver.name)
+    return found

@@ -1,0 +1,110 @@
+"""What a command is about: the graph of a file or of stdin, or a model of a script or of a saved file."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphc.ir.graph import Graph
+    from graphc.ir.op import Array
+
+SAVED = (".keras", ".h5", ".hdf5")
+
+
+class UsageError(ValueError):
+    """Arguments that parse, but name nothing there is."""
+
+
+def read_graph(file: str) -> Graph:
+    """The graph of a file or, for "-", of stdin. Errors name the file."""
+    import graphc.primitives  # noqa: F401  fills the registry
+    from graphc.ir.op import REGISTRY
+    from graphc.ir.parse import parse_graph
+    from graphc.ir.parse import read_graph as read_file
+    from graphc.ir.scan import ParseError
+
+    try:
+        return parse_graph(sys.stdin.read(), REGISTRY) if file == "-" else read_file(Path(file), REGISTRY)
+    except ParseError as error:
+        raise UsageError(f"{'stdin' if file == '-' else file}: {error}") from None
+
+
+def find(where: str) -> Any:
+    """The graph of a file or stdin, a saved model, or what a script calls `name` after it has run."""
+    path, colon, name = where.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _named(path, name)
+    if where.endswith(".py"):
+        return _only_model(where)
+    if where.endswith(SAVED):
+        return _saved(where)
+    if where.endswith(".onnx"):
+        raise UsageError(f"{where}: ONNX files cannot be read yet; wanted a .graph, .keras or script.py:name")
+    return read_graph(where)
+
+
+def _named(path: str, name: str) -> Any:
+    found = _run(path)
+    if name not in found:
+        raise UsageError(f"{path} defines no {name!r}")
+    return found[name]
+
+
+def _only_model(path: str) -> Any:
+    """The one model or graph a script defines."""
+    from graphc.ir.graph import Graph
+    from graphc.models.model import Model
+
+    names = [name for name, value in _run(path).items() if isinstance(value, Model | Graph)]
+    if len(names) == 1:
+        return _named(path, names[0])
+    which = f"one of {', '.join(names)}" if names else "a script that defines a model"
+    raise UsageError(f"{path}: {len(names)} models are defined; wanted {which}, as {path}:NAME")
+
+
+def _run(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: no such file")
+    sys.path.insert(0, str(Path(path).parent))
+    return runpy.run_path(path, run_name=Path(path).stem)
+
+
+def _saved(path: str) -> Any:
+    from graphc import saving
+
+    if not Path(path).is_file():
+        raise UsageError(f"{path}: no such file")
+    return saving.load_model(path)
+
+
+def mode_of(model: Any, args: argparse.Namespace) -> str:
+    """The step that is meant: the one asked for, else training for a compiled model, else inference."""
+    return args.mode or ("train" if model.compiled else "infer")
+
+
+def executable_of(thing: Any, args: argparse.Namespace) -> Any:
+    """The native executable of a graph or of a model's step. TypeError for anything else."""
+    from graphc.executables import compile as compile_executable
+    from graphc.models.model import Model
+
+    if isinstance(thing, Model):
+        return compile_executable(thing, mode=mode_of(thing, args), batch_size=args.batch)
+    return compile_executable(thing)
+
+
+def graph_of(thing: Any, args: argparse.Namespace) -> tuple[Graph, Mapping[str, Array]]:
+    """The graph itself or that of a model's step, with the arrays of its weights and states; nothing is compiled."""
+    from graphc.ir.graph import Graph
+    from graphc.models.model import Model
+
+    if isinstance(thing, Graph):
+        return thing, {}
+    if isinstance(thing, Model):
+        step = thing.traced(mode_of(thing, args), args.batch)
+        return step.graph, step.bindings
+    raise TypeError(f"wanted a Model or a Graph, got {type(thing).__name__}")

@@ -1,0 +1,1 @@
+"""Looking into compilations: reports, comparisons, checks, measurements. Import the module that is wanted."""

@@ -1,0 +1,350 @@
+"""Order: sorting, the largest k, quantiles, positions in sorted sequences, sets.
+
+A graph has no sorting loop. Up to 256 elements the place of each is counted by comparing it with all others; longer
+axes go through Batcher's bitonic network (1968): log2(n)^2 / 2 rounds of comparing halves. Both are stable, NaN comes
+last, and gradients flow to the elements that were picked. Arrays are sorted by numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.op import Array
+from graphc.ops.dispatch import arrays_only, builder, convert, float_type, op, op_with
+from graphc.ops.elementwise import (
+    add,
+    cast,
+    divide,
+    equal,
+    floor,
+    greater,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    maximum,
+    multiply,
+    round,
+    subtract,
+    where,
+)
+from graphc.ops.reductions import any, sum
+from graphc.ops.shapes import (
+    arange,
+    broadcast_to,
+    expand_dims,
+    flip,
+    moveaxis,
+    normal_axis,
+    pad,
+    ravel,
+    reshape,
+    stack,
+)
+from graphc.primitives import functions as fn
+from graphc.tensor import Tensor
+
+__all__ = [
+    "argpartition", "argsort", "digitize", "in_top_k", "isin", "median", "nanmedian", "nanpercentile", "nanquantile",
+    "nonzero", "percentile", "quantile", "searchsorted", "sort", "top_k", "unique",
+]  # fmt: skip
+
+COUNTED = 256  # elements up to which all are compared with all
+
+
+# ---- orders in a graph
+
+
+def _before(a: Any, b: Any) -> Any:
+    """Whether a comes before b; NaN is larger than all."""
+    if not a.dtype.startswith("float"):
+        return less(a, b)
+    return logical_or(less(a, b), logical_and(isnan(b), logical_not(isnan(a))))
+
+
+def _order(x: Any) -> Any:
+    """The positions (int32) that sort the last axis, equal elements in their order."""
+    x = cast(x, "int32") if x.dtype == "bool" else x
+    return _counted_order(x) if int(x.shape[-1]) <= COUNTED else _network_order(x)
+
+
+def _counted_order(x: Any) -> Any:
+    size = int(x.shape[-1])
+    here, there = expand_dims(x, -1), expand_dims(x, -2)
+    index = arange(size)
+    row, column = reshape(index, (size, 1)), reshape(index, (1, size))
+    tied = logical_not(logical_or(_before(here, there), _before(there, here)))
+    ahead = logical_or(_before(there, here), logical_and(tied, less(column, row)))
+    place = sum(cast(ahead, "int32"), -1)
+    # the inverse of a permutation: which element has place j
+    return sum(where(equal(expand_dims(place, -2), row), column, 0), -1)
+
+
+def _network_order(x: Any) -> Any:
+    size = int(x.shape[-1])
+    rounds = math.ceil(math.log2(size))
+    extra = (1 << rounds) - size
+    last = math.nan if x.dtype.startswith("float") else int(np.iinfo(x.dtype).max)
+    edges = [(0, 0)] * (x.ndim - 1) + [(0, extra)]
+    keys = pad(x, edges, constant_values=last) if extra else x
+    index = broadcast_to(arange(size + extra), keys.shape)
+    for run in range(1, rounds + 1):
+        for step in reversed(range(run)):
+            keys, index = _exchanged(keys, index, run, step)
+    return index[..., :size]
+
+
+def _exchanged(keys: Any, index: Any, run: int, step: int) -> tuple[Any, Any]:
+    """One round of the network: elements 2^step apart exchanged; runs of 2^run go up and down in turn."""
+    lead, count = keys.shape[:-1], int(keys.shape[-1])
+    wide = (*lead, count >> (step + 1), 2, 1 << step)
+    k, i = reshape(keys, wide), reshape(index, wide)
+    (k1, k2), (i1, i2) = ((x[..., 0, :], x[..., 1, :]) for x in (k, i))
+    ahead, behind = _before(k2, k1), _before(k1, k2)
+    wrong = logical_or(ahead, logical_and(logical_not(behind), less(i2, i1)))
+    falling = (np.arange(count >> (step + 1)) >> (run - step - 1)) & 1 == 1
+    swap = logical_xor(wrong, falling.reshape(-1, 1))
+    pairs = ((where(swap, b, a), where(swap, a, b)) for a, b in ((k1, k2), (i1, i2)))
+    new_keys, new_index = (reshape(stack(pair, -2), (*lead, count)) for pair in pairs)
+    return new_keys, new_index
+
+
+def picked(x: Any, places: Any) -> Any:
+    """The elements of the last axis at places[.., any], for each line of it."""
+    rank = x.ndim - 1
+    value: Any = Tensor(fn.gather(builder(), convert(x).value, convert(places, "int32").value, rank))
+    return value
+
+
+def _last(x: Any, axis: int | None) -> tuple[Any, int]:
+    """(the tensor with the axis as its last, where it was); None: all elements in one line."""
+    x = convert(x)
+    if axis is None:
+        return ravel(x), 0
+    at = normal_axis(axis, x.ndim)
+    return moveaxis(x, at, -1), at
+
+
+# ---- sorting
+
+
+@op_with(lambda x, axis=-1: np.sort(x, axis, kind="stable"))
+def sort(x: Any, axis: int | None = -1) -> Any:
+    """The elements in ascending order along an axis; NaN comes last."""
+    x, at = _last(x, axis)
+    return moveaxis(picked(x, _order(x)), -1, at)
+
+
+@op_with(lambda x, axis=-1: np.argsort(x, axis, kind="stable").astype("int32"))
+def argsort(x: Any, axis: int | None = -1) -> Any:
+    """The positions (int32) that sort an axis; equal elements stay in order. None: of the flattened tensor."""
+    x, at = _last(x, axis)
+    return moveaxis(_order(x), -1, at)
+
+
+@op_with(lambda x, kth, axis=-1: np.argpartition(x, kth, axis).astype("int32"))
+def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
+    """Positions (int32) that put the kth smallest in its place, smaller ones before and larger ones after it."""
+    return argsort(x, axis)
+
+
+def _top_arrays(x: Any, k: int, sorted: bool = True) -> tuple[Array, Array]:
+    x = np.asarray(x)
+    # descending and stable: sorted from behind, counted from behind
+    order = x.shape[-1] - 1 - np.flip(np.argsort(np.flip(x, -1), -1, kind="stable"), -1)[..., :k]
+    return np.take_along_axis(x, order, -1), order.astype("int32")
+
+
+@op_with(_top_arrays)
+def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+    """(values, indices) of the k largest along the last axis, largest first."""
+    x = convert(x)
+    size = int(x.shape[-1])
+    if not 0 <= k <= size:
+        raise ValueError(f"top_k: wanted k from 0 to {size}, the size of the last axis. Received: k={k}")
+    order = subtract(size - 1, flip(_order(flip(x, -1)), -1))[..., :k]
+    return picked(x, order), order
+
+
+@op
+def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+    """Whether the prediction at the target is among the k largest of its row; ties count as among, NaN does not."""
+    predictions = convert(predictions)
+    chosen = picked(predictions, expand_dims(convert(targets, "int32"), -1))
+    chosen = where(isnan(chosen), -math.inf, chosen)
+    return less(sum(cast(greater(predictions, chosen), "int32"), -1), k)
+
+
+# ---- quantiles
+
+METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
+
+
+def _quantiles(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
+    if method not in METHODS:
+        raise ValueError(f"quantile: method {method!r} is unknown, wanted one of {METHODS}")
+    x = convert(x, float_type(x))
+    axes = _listed(axis, x.ndim)
+    kept = [d for d in range(x.ndim) if d not in axes]
+    lines = moveaxis(x, axes, list(range(len(kept), x.ndim))) if kept else x
+    lines = reshape(lines, (*lines.shape[: len(kept)], -1))
+    holes = sum(cast(isnan(lines), x.dtype), -1, keepdims=True)
+    ordered = picked(lines, _order(lines))
+    size = float(lines.shape[-1])
+    count = subtract(size, holes) if skip_nan else size
+    shares = convert(q, x.dtype)
+    found = _interpolated(ordered, multiply(maximum(subtract(count, 1.0), 0.0), reshape(shares, (-1,))), method)
+    broken = equal(holes, size) if skip_nan else greater(holes, 0)
+    return _placed(where(broken, math.nan, found), x, axes, kept, shares, keepdims)
+
+
+def _listed(axis: Any, rank: int) -> list[int]:
+    given = range(rank) if axis is None else axis if isinstance(axis, (list, tuple)) else (axis,)
+    return [normal_axis(a, rank) for a in given]
+
+
+def _interpolated(ordered: Any, at: Any, method: str) -> Any:
+    """The values at fractional places of the sorted last axis."""
+    at = broadcast_to(at, (*ordered.shape[:-1], int(at.shape[-1])))
+    low = floor(at)
+    share = subtract(at, low)
+    first = cast(low, "int32")
+    second = add(first, cast(greater(share, 0), "int32"))
+    match method:
+        case "lower":
+            return picked(ordered, first)
+        case "higher":
+            return picked(ordered, second)
+        case "nearest":
+            return picked(ordered, cast(round(at), "int32"))
+    a, b = picked(ordered, first), picked(ordered, second)
+    if method == "midpoint":
+        return divide(add(a, b), 2.0)
+    # weights, not a + share * (b - a), so that infinities stay
+    lower = where(equal(share, 0), a, multiply(a, subtract(1.0, share)))
+    return add(lower, where(equal(share, 0), 0.0, multiply(b, share)))
+
+
+def _placed(found: Any, x: Any, axes: list[int], kept: list[int], shares: Any, keepdims: bool) -> Any:
+    """Results[kept.., shares] in the layout of Keras: shares first, reduced axes kept as 1 if wanted."""
+    found = moveaxis(found, -1, 0)
+    rest = tuple(1 if d in axes else x.shape[d] for d in range(x.ndim)) if keepdims else tuple(found.shape[1:])
+    return reshape(found, (*shares.shape, *rest))
+
+
+@op
+def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """The values below which the shares q (in [0, 1]) of the elements lie; NaN if one is NaN.
+
+    method, between two elements: "linear", "lower", "higher", "midpoint" or "nearest". A q with axes gives its axes in
+    front.
+    """
+    return _quantiles(x, q, axis, method, keepdims, False)
+
+
+@op
+def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """`quantile` of the elements that are not NaN."""
+    return _quantiles(x, q, axis, method, keepdims, True)
+
+
+@op
+def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """`quantile` with q from 0 to 100."""
+    return _quantiles(x, divide(q, 100.0), axis, method, keepdims, False)
+
+
+@op
+def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """`percentile` of the elements that are not NaN."""
+    return _quantiles(x, divide(q, 100.0), axis, method, keepdims, True)
+
+
+@op
+def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The middle element, or the mean of the middle two."""
+    return _quantiles(x, 0.5, axis, "midpoint", keepdims, False)
+
+
+@op
+def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The median of the elements that are not NaN."""
+    return _quantiles(x, 0.5, axis, "midpoint", keepdims, True)
+
+
+# ---- places in sorted sequences, sets
+
+
+@op
+def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+    """Where in the ascending vector each value belongs (int32): before its equals, or behind them (side="right")."""
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted: wanted side 'left' or 'right', got {side!r}")
+    row = convert(sorted_sequence)
+    if row.ndim != 1:
+        raise ValueError(
+            "`searchsorted` only supports 1-D sorted sequences. You can use `keras.ops.vectorized_map` to extend it to "
+            f"N-D sequences. Received: sorted_sequence.shape={row.shape}"
+        )
+    smaller = less if side == "left" else less_equal
+    return sum(cast(smaller(row, expand_dims(values, -1)), "int32"), -1)
+
+
+@op
+def digitize(x: Any, bins: Any) -> Any:
+    """The bin (int32) of each element: how many of the ascending `bins` are not above it."""
+    return searchsorted(bins, x, side="right")
+
+
+@op
+def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Whether each element of x1 is one of x2 (invert: whether not)."""
+    found = any(equal(expand_dims(x1, -1), reshape(x2, (-1,))), -1)
+    return logical_not(found) if invert else found
+
+
+_VALUES = "the shape of its result depends on values"
+
+
+@arrays_only(_VALUES)
+def unique(
+    x: Any,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
+    """The different elements in ascending order, and on demand where each was first, which one each element is, and how
+    often each occurs (int32). `size` cuts, or fills with fill_value (the smallest element by default)."""
+    found = np.unique(np.asarray(x), return_index, return_inverse, return_counts, axis)
+    parts = list(found) if isinstance(found, tuple) else [found]
+    wanted = [True, return_index, return_inverse, return_counts]
+    names = [name for name, asked in zip(("values", "index", "inverse", "counts"), wanted, strict=True) if asked]
+    results = [_fitted(part, name, size, fill_value, axis or 0) for part, name in zip(parts, names, strict=True)]
+    return tuple(results) if len(results) > 1 else results[0]
+
+
+def _fitted(part: Array, name: str, size: int | None, fill_value: Any, axis: int) -> Array:
+    part = part if name == "values" else part.astype("int32")
+    if size is None or name == "inverse":
+        return part
+    axis = axis if name == "values" else 0
+    part = np.take(part, range(min(size, part.shape[axis])), axis)
+    missing = [(0, size - part.shape[axis] if d == axis else 0) for d in range(part.ndim)]
+    filler = 0 if name == "counts" else part.min() if fill_value is None or name == "index" else fill_value
+    return np.pad(part, missing, constant_values=filler)
+
+
+@arrays_only(_VALUES)
+def nonzero(x: Any) -> tuple[Array, ...]:
+    """The indices (int32) of the elements that are not zero, one array for each axis."""
+    return tuple(index.astype("int32") for index in np.nonzero(x))
