@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from codegen.assembly import Assembly
+from codegen.choice import Choice
 from codegen.emit import emit_kernel
 from codegen.loops import Kernel, format_kernel
 from codegen.lower import Lowered
@@ -23,6 +24,7 @@ class Library:
     """Kernels by symbol, their LLVM text, and what was lowered by a key that says what it computes."""
 
     target: Target
+    choices: Mapping[str, Choice] = field(default_factory=dict)
     kernels: dict[str, Kernel | Driver] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     _symbols: dict[str, str] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from codegen.body import Access, Body, Puller, only_at, row_major
+from codegen.choice import MODEL, Choice
 from codegen.loops import Accumulate, Block, Buffer, Kernel, Let, Loop, Set, Store, Vector, const
 from codegen.packing import pack
 from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards, extent
@@ -51,19 +52,21 @@ class Lowered:
     constants: tuple[Array, ...] = ()
 
 
-def lower(graph: Graph, label: str, target: Target, fixed: frozenset[int] = frozenset()) -> Lowered:
+def lower(
+    graph: Graph, label: str, target: Target, fixed: frozenset[int] = frozenset(), choice: Choice = MODEL
+) -> Lowered:
     """Kernels that compute the outputs of a fused body; none when all of them are empty.
 
     `fixed` are the numbers of the inputs that stay the same over many runs: copying them once is free.
     """
     if not any(value.type.size for value in graph.outputs):
         return Lowered((), len(graph.inputs), len(graph.outputs), ())
-    return _Lowering(graph, label, target, fixed).run()
+    return _Lowering(graph, label, target, fixed, choice).run()
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, label: str, target: Target, fixed: frozenset[int]) -> None:
-        self.graph, self.label, self.target, self.fixed = graph, label, target, fixed
+    def __init__(self, graph: Graph, label: str, target: Target, fixed: frozenset[int], choice: Choice) -> None:
+        self.graph, self.label, self.target, self.fixed, self.choice = graph, label, target, fixed, choice
         self.kept: dict[int, int] = {}
         self.body = Body(graph)
         self.available: dict[Value, Access] = {}
@@ -116,7 +119,8 @@ class _Lowering:
     def _tile(self, part: Part) -> None:
         if not part.points:  # an empty operand
             return
-        self._emit(lambda name, buffers: tile_kernel(name, part, buffers, self.target))
+        choice = self.choice if part.reductions else MODEL
+        self._emit(lambda name, buffers: tile_kernel(name, part, buffers, self.target, choice))
 
     # One or several reductions over shared kept axes
 
@@ -200,7 +204,9 @@ class _Lowering:
 
     def _packed(self, part: Part) -> Part:
         """The part reading a packed copy of an operand where that pays; the copy is made first."""
-        packed = pack(part, self.body.buffers, self.target, self._workspace, self.fixed) if part.reductions else None
+        if not part.reductions:
+            return part
+        packed = pack(part, self.body.buffers, self.target, self._workspace, self.fixed, self.choice)
         if packed is None:
             return part
         if packed.is_fixed:
@@ -283,7 +289,7 @@ class _Lowering:
     def _blocked(self, part: Part) -> Part:
         """The part with its first reduce axis in blocks, if a tile's operands would not stay in the cache."""
         merged = coalesce(part, self.body.buffers)
-        length = block_length(merged, self.body.buffers, self.target)
+        length = block_length(merged, self.body.buffers, self.target, self.choice)
         if not length:
             return part
         shape = tuple(int(a.extent) for a in merged.axes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
+from codegen.choice import MODEL, Choice
 from codegen.loops import Buffer, Store
 from codegen.parts import Part, flat
 from codegen.schedule import contiguous_store_axis, vector_axis
@@ -39,7 +40,12 @@ class Packed:
 
 
 def pack(
-    part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddBuffer, fixed: Collection[int] = ()
+    part: Part,
+    buffers: Sequence[Buffer],
+    target: Target,
+    add_buffer: AddBuffer,
+    fixed: Collection[int] = (),
+    choice: Choice = MODEL,
 ) -> Packed | None:
     """The part with one operand packed, or None where that does not pay or is not possible.
 
@@ -57,7 +63,11 @@ def pack(
     width = PANEL_VECTORS * target.lanes(load.dtype.size)
     is_fixed = load.operand in fixed
     least = LARGE_FIXED if is_fixed else LARGE if is_contiguous else LARGE_TURNED
-    if _wants_panels(part, load, axis, width, buffers, least, 1 if is_fixed else ROWS):
+    if _fits_panels(axis, width) and (
+        choice.packed
+        if choice.packed is not None
+        else _wants_panels(part, load, axis, buffers, least, 1 if is_fixed else ROWS)
+    ):
         part, axis = _in_panels(part, axis, width)
         load = _operand_along(part, axis.name, buffers) or load
     elif is_contiguous:
@@ -74,15 +84,16 @@ def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | N
     return None
 
 
-def _wants_panels(
-    part: Part, load: Load, axis: Axis, width: int, buffers: Sequence[Buffer], large: int, rows: int
-) -> bool:
+def _fits_panels(axis: Axis, width: int) -> bool:
+    return not isinstance(axis.extent, Rows) and int(axis.extent) % width == 0 and int(axis.extent) > width
+
+
+def _wants_panels(part: Part, load: Load, axis: Axis, buffers: Sequence[Buffer], large: int, rows: int) -> bool:
     """A large operand, read by `rows` results at least, whose packed rows would lie far apart."""
     buffer = buffers[load.operand]
     step = int(axis.extent) * buffer.dtype.size
-    is_divisible = not isinstance(axis.extent, Rows) and int(axis.extent) % width == 0 and int(axis.extent) > width
     nbytes = size_of(buffer.shape) * buffer.dtype.size
-    return is_divisible and step >= LONG_STEP and nbytes >= large and part.points >= rows * int(axis.extent)
+    return step >= LONG_STEP and nbytes >= large and part.points >= rows * int(axis.extent)
 
 
 def _in_panels(part: Part, axis: Axis, width: int) -> tuple[Part, Axis]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from codegen.choice import MODEL, Choice
 from codegen.library import Library
 from codegen.looping import Body, lower_loop
 from codegen.loops import Buffer, Kernel, Store, padded_bytes
@@ -38,11 +39,18 @@ class Code:
     texts: dict[str, str]
 
 
-def build_program(plan: MemoryPlan, target: Target) -> tuple[Program, Code]:
-    """Lowers every node of the planned graph for a target."""
-    library = Library(target)
+def build_program(
+    plan: MemoryPlan, target: Target, choices: Mapping[str, Choice] | None = None
+) -> tuple[Program, Code]:
+    """Lowers every node of the planned graph for a target. `choices` are what a tuner found, by `kernel_key`."""
+    library = Library(target, choices or {})
     program = _Builder(plan, library).build()
     return program, Code(tuple(library.modules()), library.kernels, library.texts)
+
+
+def kernel_key(node: Node) -> str:
+    """Equal for nodes that compute the same in the same way: the key of their bodies."""
+    return structural_key(_body(node)[0])
 
 
 class _Builder:
@@ -171,7 +179,8 @@ class _Builder:
 
     def _lower(self, node: Node, body: Graph, label: str, fixed: frozenset[int]) -> Lowered:
         if not isinstance(node.op, Loop):
-            return lower(body, label, self.library.target, fixed)
+            choice = self.library.choices.get(structural_key(body), MODEL) if self.library.choices else MODEL
+            return lower(body, label, self.library.target, fixed, choice)
         plan = self.plan.loops[node]
         inner = _Builder(plan.step, self.library)
         step = Body(inner.build(), frozenset(inner.kept))

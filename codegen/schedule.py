@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codegen.choice import MODEL, Choice
 from codegen.loops import Buffer
 from codegen.parts import Part, Reduction, flat
 from codegen.target import Target
@@ -106,7 +107,7 @@ def _laneable(part: Part, buffers: Sequence[Buffer]) -> list[Axis]:
     return [a for a in part.axes if a.name not in fixed and store_stride(part, a.name, buffers) == 1]
 
 
-def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tiling:
+def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target, choice: Choice = MODEL) -> Tiling:
     """Picks vector axis and register tile for a part whose kept axes are vectorised."""
     lanes = lanes_of(part, buffers, target)
     axis = vector_axis(part, buffers) or contiguous_store_axis(part, buffers)
@@ -117,7 +118,7 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tili
         vectors = min(vectors_in_all, 4 if part.reductions else 2 if len(part.stores) <= STORES else 1)
         segments = vector_segments(int(axis.extent), lanes, vectors)
         return Tiling(lanes, axis.name, segments, (), "", (), False)
-    full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, target.registers)
+    full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, target.registers, choice)
     weights = _vector_operand_bytes(part, axis.name, buffers)
     row_extent = next((int(a.extent) for a in part.axes if a.name == row), 0)
     return Tiling(
@@ -132,11 +133,12 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target) -> Tili
 
 
 def _register_tile(
-    part: Part, vector: Axis, buffers: Sequence[Buffer], vectors_in_all: int, registers: int
+    part: Part, vector: Axis, buffers: Sequence[Buffer], vectors_in_all: int, registers: int, choice: Choice
 ) -> tuple[tuple[str, ...], str, int, int]:
     """(axes unrolled whole, axis unrolled in blocks, its block, vectors): the cheapest per result by the cost model.
 
-    Beside the accumulators a row of vectors and one broadcast must fit the registers.
+    Beside the accumulators a row of vectors and one broadcast must fit the registers. A tile that was chosen costs
+    nothing, if it is among those that fit.
     """
     fixed = part.bounding_axes
     reusing = [
@@ -150,7 +152,8 @@ def _register_tile(
         room = (registers - vectors - 1) // vectors
         full, row, extent, whole = _rows_available(reusing, room, part.taps)
         for rows in range(1, min(extent, room // whole) + 1):
-            cost = _cost(whole, rows, extent, vectors, vectors_in_all)
+            is_chosen = (rows, vectors) == (choice.rows, choice.vectors)
+            cost = -1.0 if is_chosen else _cost(whole, rows, extent, vectors, vectors_in_all)
             if cost < best_cost * 0.999:
                 best, best_cost = (full, row, rows, vectors), cost
     full, row, rows, vectors = best
@@ -163,13 +166,15 @@ def _register_tile(
     return full, row, rows, vectors
 
 
-def block_length(part: Part, buffers: Sequence[Buffer], target: Target) -> int:
+def block_length(part: Part, buffers: Sequence[Buffer], target: Target, choice: Choice = MODEL) -> int:
     """Into blocks of how many points the first reduce axis is cut; 0 when the operands of a tile fit the cache."""
     if len(part.reductions) != 1 or not part.reductions[0].is_contraction or part.bounds or part.taps:
         return 0
     (reduction,) = part.reductions
-    tiling = choose_tiling(part, buffers, target)
+    tiling = choose_tiling(part, buffers, target, choice)
     first, *inner = reduction.axes
+    if choice.block is not None and tiling.vector:
+        return choice.block if 2 * choice.block <= int(first.extent) else 0
     points = size_of(tuple(a.extent for a in reduction.axes))
     footprint = points * sum(_bytes_a_step(load, reduction, tiling, buffers) for load in part.loads)
     if footprint <= FOOTPRINT_BYTES or not tiling.vector:

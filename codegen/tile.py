@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from codegen.body import with_index
+from codegen.choice import MODEL, Choice
 from codegen.loops import (
     Block,
     Bound,
@@ -61,7 +62,9 @@ CHAINS = 8  # multiply-adds that must be under way to hide their latency
 EDGES = 6  # at most so many blocks of a row axis become separate code for their padding
 
 
-def tile_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target) -> Kernel:
+def tile_kernel(
+    name: str, part: Part, buffers: Sequence[Buffer], target: Target, choice: Choice = MODEL
+) -> Kernel:
     """The kernel of a part whose results are vectorised along a kept axis."""
     part = coalesce(drop_safe_guards(part, buffers), buffers)
     turned = transposed_axes(part, buffers)
@@ -69,7 +72,7 @@ def tile_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target
         return transpose_kernel(name, part, *turned, buffers, target)
     if not part.reductions and len(part.axes) <= 1 and (not part.axes or vector_axis(part, buffers)):
         return _flat_kernel(name, part, buffers, target)
-    tiling = choose_tiling(part, buffers, target)
+    tiling = choose_tiling(part, buffers, target, choice)
     return _Tiles(name, part, list(buffers), tiling).kernel()
 
 

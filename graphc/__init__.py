@@ -13,9 +13,9 @@ from graphc import modules as _modules
 __version__ = "0.1.0"
 
 _MODULES = (
-    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers",
-    "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving",
-    "tree", "utils",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
+    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random",
+    "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 
 # Public names and the modules that have them.

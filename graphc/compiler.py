@@ -31,6 +31,7 @@ from graphc.runtime.interpreted import InterpretedExecutable as InterpretedExecu
 from graphc.runtime.pool import Pool, default_threads
 
 if TYPE_CHECKING:
+    from codegen.choice import Choice
     from codegen.jit import LoadedCode
     from codegen.program import Code
     from codegen.target import Target
@@ -51,25 +52,31 @@ def compile_graph(
     watched: bool = False,
     pipeline: Sequence[Pass] | None = None,
     arena: bool = True,
+    choices: Mapping[str, Choice] | None = None,
 ) -> Executable:
     """The native executable of a graph. `bind` lends arrays to weights and states by name, `watched` says that their
     changes are noted (see Executable).
 
-    Another `pipeline`, or `arena=False` (no memory is shared), may change its speed, never what it computes.
+    Another `pipeline`, `arena=False` (no memory is shared) or `choices` of a tuner may change its speed, never what it
+    computes (but for the order of additions).
     """
     options = options or compile_options()
     target = _target(options.cpu)
     fresh: list[Compilation] = []
 
+    def analysed(dump: Path | None = None) -> Compilation:
+        known = tuned(graph, options) if choices is None and options.tune is not None else choices
+        return analyse(graph, replace(options, dump=dump or options.dump), pipeline, arena, known)
+
     def build() -> Image:
-        compilation = analyse(graph, options, pipeline, arena)
+        compilation = analysed()
         fresh.append(compilation)
         symbols = tuple(dict.fromkeys(phase.symbol for phase in compilation.program.phases))
         return Image(_objects(graph.name, compilation.code, target), symbols, compilation.program)
 
-    cache = _cache(options) if pipeline is None and arena else None
+    cache = _cache(options) if pipeline is None and arena and choices is None else None
     image, library, addresses = _obtain(
-        cache, f"graph, winograd {options.winograd}\n{print_graph(graph)}", target, build
+        cache, f"graph, {_kind(options)}\n{print_graph(graph)}", target, build
     )
     assert image.program is not None
     return Executable(
@@ -81,12 +88,36 @@ def compile_graph(
         keep=library,
         watched=watched,
         compilation=fresh[0] if fresh else None,
-        analyse=lambda dump: analyse(graph, replace(options, dump=dump), pipeline, arena),
+        analyse=analysed,
     )
 
 
+def _kind(options: CompileOptions) -> str:
+    """The options that change the code."""
+    return f"winograd {options.winograd}, tuned {options.tune is not None}"
+
+
+def tuned(graph: Graph, options: CompileOptions) -> Mapping[str, Choice]:
+    """What the tuner finds for the kernels of a graph in `options.tune` seconds, or has found before."""
+    from graphc.tuner import Store, tune
+
+    assert options.tune is not None
+    plain = replace(options, tune=None, cache=False, dump=None, verify=0)
+    target = _target(options.cpu)
+    store = Store(Cache(options.cache_dir) if options.cache else None, _key("choices", target))
+
+    def build(alone: Graph, choices: Mapping[str, Choice]) -> Executable:
+        return compile_graph(alone, plain, watched=True, pipeline=(), choices=choices)
+
+    return tune(apply_passes(graph, options=plain), target, options.tune, store, build)
+
+
 def analyse(
-    graph: Graph, options: CompileOptions, pipeline: Sequence[Pass] | None = None, arena: bool = True
+    graph: Graph,
+    options: CompileOptions,
+    pipeline: Sequence[Pass] | None = None,
+    arena: bool = True,
+    choices: Mapping[str, Choice] | None = None,
 ) -> Compilation:
     """Everything up to the LLVM text: passes, memory plan, kernels. All of it is also written to `options.dump`."""
     from codegen.program import build_program
@@ -103,7 +134,7 @@ def analyse(
     plan = plan_memory(optimised, arena)
     clock.lap("memory")
     target = _target(options.cpu)
-    program, code = build_program(plan, target)
+    program, code = build_program(plan, target, choices)
     clock.lap("kernels")
     kernels = _kernel_sources(code, target, describe_kernels(program, plan.graph))
     compilation = Compilation(tuple(stages), plan, program, kernels, clock.laps, code, target, dump)
@@ -246,11 +277,12 @@ def apply_passes(graph: Graph, names: Sequence[str] | None = None, options: Comp
 
 def prepare_forward(graph: Graph, options: CompileOptions | None = None) -> Graph:
     """A traced forward graph made ready for gradients: with what makes the backward graph cheaper too."""
-    from passes.canonicalize import canonicalize
-    from passes.manager import run_passes
     from graphc.primitives.scan_gradient import keep_residuals
+    from passes.canonicalize import canonicalize
+    from passes.hoist import hoist
+    from passes.manager import run_passes
 
-    return run_passes(graph, (canonicalize, keep_residuals), verify=(options or compile_options()).verify)
+    return run_passes(graph, (canonicalize, hoist, keep_residuals), verify=(options or compile_options()).verify)
 
 
 def gradients(graph: Graph, loss: Value, wrt: Sequence[Value], leaves: Collection[Value] = ()) -> Graph:

@@ -7,11 +7,9 @@ from typing import Any
 
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
-from graphc.ir.op import Node, Value
-from graphc.ir.rewrite import rebuild
 from graphc.ir.types import DType, Rows, TensorType
 from graphc.primitives import functions as fn
-from graphc.primitives.control import Scan
+from graphc.primitives.control import Scan, close_body
 from graphc.tensor import Tensor
 from graphc.tracing import Tracer, tracing
 from graphc.variables import Variable
@@ -43,7 +41,7 @@ def run_loop(
     following = [tensor.value for tensor in after] + [body.current[variable] for variable in variables]
     stacked = [tensor.value for tensor in results]
     watched = [ids.value for ids, *_ in body.limits] + [check.value for check in body.builder.checks]
-    graph, captured = _closed(body.builder, [*following, *stacked, *watched])
+    graph, captured = close_body(body.builder, [*following, *stacked, *watched])
     operands = [*(t.value for t in carries), *(outer.read(v).value for v in variables), *(t.value for t in sequences)]
     op = Scan(graph, steps, len(following), len(sequences), reverse)
     values = [Tensor(value) for value in outer.builder.add_all(op, *operands, *captured)]
@@ -114,19 +112,6 @@ def _check_carries(before: Tensors, after: Tensors) -> None:
                 f"the carry of a loop must keep its shape and dtype: part {number} is {old.type} before a step and "
                 f"{new.type} after it. Start with the type the step gives, or cast inside the step"
             )
-
-
-def _closed(b: Builder, outputs: Sequence[Value]) -> tuple[Graph, list[Value]]:
-    """The body as a graph, and the values from around it that its last inputs stand for."""
-    known = {*b.inputs, *(value for node in b.nodes for value in node.outputs)}
-    read = (*(value for node in b.nodes for value in node.inputs), *outputs)
-    captured = list(dict.fromkeys(value for value in read if value not in known))
-    mapping = {value: b.parameter(value.name, value.type) for value in captured}
-    nodes: list[Node] = []
-    for node in b.nodes:
-        nodes.append(rebuild(node, tuple(mapping.get(value, value) for value in node.inputs)))
-        mapping.update((o, n) for o, n in zip(node.outputs, nodes[-1].outputs, strict=True) if o != n)
-    return Graph(b.name, tuple(b.inputs), tuple(nodes), tuple(mapping.get(v, v) for v in outputs)), captured
 
 
 def _repeat_checks(outer: Tracer, body: _BodyTracer, values: Tensors, steps: int) -> None:

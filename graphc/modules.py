@@ -34,7 +34,7 @@ class FaceModule(ModuleType):
             if _is_import_from(sys._getframe(1)):
                 # of an AttributeError Python would keep nothing
                 raise ImportError(message, name=self.__name__)
-            raise AttributeError(message, name=name, obj=self)
+            raise AttributeError(message)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
 

@@ -67,7 +67,8 @@ class CompileOptions:
     cpu: LLVM CPU name, None for the host; threads: upper limit, None for every core this process may use;
     verify: 0, 1 or 2 (see GRAPHC_VERIFY); dump: directory for the stages; cache_dir: where executables are kept;
     cache: False neither reads nor writes that directory; winograd: False computes 3x3 convolutions of many channels
-    directly: slower, with the smallest rounding errors.
+    directly: slower, with the smallest rounding errors; tune: for at most so many seconds other schedules are tried out
+    for the large kernels; what is found is kept in the cache directory.
 
     Raises ValueError or TypeError for a value outside these.
     """
@@ -79,6 +80,7 @@ class CompileOptions:
     cache_dir: Path | None = None
     cache: bool = True
     winograd: bool = True
+    tune: float | None = None
 
     def __post_init__(self) -> None:
         _check_cpu("cpu", self.cpu)
@@ -87,6 +89,8 @@ class CompileOptions:
         _check_verify("verify", self.verify)
         for name in ("dump", "cache_dir"):
             _check_path(name, getattr(self, name))
+        if self.tune is not None and not (isinstance(self.tune, int | float) and 0 <= self.tune < float("inf")):
+            raise ValueError(f"tune: wanted seconds, a number of at least 0, or None, got {self.tune!r}")
         for name in ("cache", "winograd"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name}: wanted True or False, got {getattr(self, name)!r}")

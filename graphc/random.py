@@ -108,6 +108,17 @@ def global_seed_generator() -> SeedGenerator:
     return _Global.generator
 
 
+def global_state() -> Key | None:
+    """The state of the generator behind unseeded draws; None if nothing was drawn from it yet."""
+    return None if _Global.generator is None else _Global.generator.state.numpy()
+
+
+def set_global_state(state: Sequence[int] | None) -> None:
+    """Go on from what `global_state` gave; None leaves the generator as it is."""
+    if state is not None:
+        global_seed_generator().state.assign(np.array(state, np.uint32))
+
+
 def make_default_seed() -> int:
     """A seed for an object whose user gave none, from Python's `random` (so `random.seed` decides it)."""
     return python_random.randint(1, 10**9)

@@ -271,13 +271,19 @@ def run_eagerly(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
     arrays.update((value, variable.array) for variable, value in tracer.inputs.items())
     values = interpret(graph, arrays)
     _raise_failed_check(tracer, graph, arrays, values)
+    found = [_own_copy(value, tracer.inputs) for value in values[: len(outputs)]]
     states = {value: variable for variable, value in tracer.inputs.items()}
     for (state, _), new in zip(graph.updates, values[len(outputs) :], strict=False):
         states[state].array[...] = new
     if graph.updates:
         CHANGES.note()
-    computed = iter(values)
+    computed = iter(found)
     return map_leaves(lambda _: next(computed), Tensor, result)
+
+
+def _own_copy(value: Array, variables: Mapping[Variable, Value]) -> Array:
+    """The value; a copy if it lies in the array of a variable, which changes later."""
+    return value.copy() if any(np.may_share_memory(value, variable.array) for variable in variables) else value
 
 
 def _raise_failed_check(tracer: Tracer, graph: Graph, arrays: Mapping[Value, Array], values: tuple[Array, ...]) -> None:

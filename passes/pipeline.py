@@ -10,12 +10,24 @@ from passes.cse import cse
 from passes.dce import dce
 from passes.fold import fold
 from passes.fusion import fuse
+from passes.hoist import hoist
 from passes.manager import Pass, pass_name
 from passes.simplify import simplify
 from passes.unit_axes import drop_unit_axes
 from passes.winograd import winograd
 
-PIPELINE: tuple[Pass, ...] = (canonicalize, fold, simplify, winograd, cse, drop_unit_axes, canonicalize, dce, fuse)
+PIPELINE: tuple[Pass, ...] = (
+    canonicalize,
+    hoist,
+    fold,
+    simplify,
+    winograd,
+    cse,
+    drop_unit_axes,
+    canonicalize,
+    dce,
+    fuse,
+)
 """From any graph to one that can be planned and lowered."""
 
 def pipeline(*, with_winograd: bool) -> tuple[Pass, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import keras_curves
 import numpy as np
 from numpy.typing import NDArray
 
@@ -162,6 +163,14 @@ def dropout_masks(k: Any) -> Results:
         found[f"scaled mask {step}"] = model.get_weights()[0]
         found[f"exact mask {step}"] = found[f"scaled mask {step}"] != 0
     return found
+
+
+def curves_of(name: str) -> Callable[[Any], Results]:
+    """The first epochs of a model whose whole curves the long test compares."""
+    return lambda k: keras_curves.curves(k, name, 3)
+
+
+PROGRAMS |= {f"curves_{name}": Program(curves_of(name), 5e-3) for name in keras_curves.MODELS}
 
 
 def results(name: str, k: Any) -> dict[str, NDArray[Any]]:

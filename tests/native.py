@@ -21,14 +21,19 @@ from codegen.assembly import Assembly
 from codegen.emit import emit_kernel
 from codegen.loops import Kernel
 from codegen.lower import Lowered, lower
+from codegen.program import build_program
 from codegen.target import Target
 from graphc.ir.builder import Builder
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
+from graphc.ir.loop import Loop
 from graphc.ir.op import Array, Node, Op, Role, Types, Value
+from graphc.ir.program import Program
 from graphc.ir.types import DType, Rows, TensorType, concrete
 from graphc.primitives.elementwise import Bitcast, Cast
 from graphc.primitives.source import Constant, RowCount
+from passes.fusion import fuse
+from passes.memory import plan_memory
 
 SMALL_CHUNKS = 50
 RUBBISH = 0x5A  # every byte of memory that has not been written
@@ -113,18 +118,56 @@ class NativeBody:
                 fence.close()
 
     def _call(self, kernel: Kernel, fences: Sequence[Fence], rows: int, backwards: bool) -> None:
-        """All units of a kernel: in its own chunks, or backwards in about SMALL_CHUNKS."""
-        table = (ctypes.c_void_p * len(fences))(*(fence.address for fence in fences))
-        slots = (ctypes.c_int32 * len(fences))(*range(len(fences)))
-        function = _ENTRY(self.code.address(kernel.name))
-        scratch = Fence((kernel.scratch_bytes,), np.dtype(np.uint8), at_start=False)
-        grain = -(-kernel.units // SMALL_CHUNKS) if backwards else kernel.grain
-        begins = range(0, kernel.units, grain)
-        for begin in reversed(begins) if backwards else begins:
-            end = min(begin + grain, kernel.units)
-            function(ctypes.addressof(table), ctypes.addressof(slots), begin, end, rows, scratch.address)
-        scratch.check()
-        scratch.close()
+        addresses, slots = [fence.address for fence in fences], range(len(fences))
+        work = kernel.units, kernel.grain, kernel.scratch_bytes
+        call_kernel(self.code.address(kernel.name), addresses, slots, work, rows, backwards)
+
+
+def call_kernel(
+    address: int, table: Sequence[int], slots: Sequence[int], work: tuple[int, int, int], rows: int, backwards: bool
+) -> None:
+    """All units of a kernel: in its own chunks, or backwards in about SMALL_CHUNKS. `work`: units, grain, scratch."""
+    units, own_grain, scratch_bytes = work
+    pointers, numbers = (ctypes.c_void_p * len(table))(*table), (ctypes.c_int32 * len(slots))(*slots)
+    scratch = Fence((scratch_bytes,), np.dtype(np.uint8), at_start=False)
+    grain = -(-units // SMALL_CHUNKS) if backwards else own_grain
+    begins = range(0, units, max(grain, 1))
+    for begin in reversed(begins) if backwards else begins:
+        end = min(begin + grain, units)
+        _ENTRY(address)(ctypes.addressof(pointers), ctypes.addressof(numbers), begin, end, rows, scratch.address)
+    scratch.check()
+    scratch.close()
+
+
+@dataclass(frozen=True, slots=True)
+class NativeProgram:
+    """A fused graph without weights, compiled for a target: all its phases, with every array on guarded memory."""
+
+    program: Program
+    code: jit.LoadedCode
+
+    def run(self, arrays: Sequence[Array], rows: int, at_start: bool = False) -> list[Array]:
+        """The outputs for these inputs; `rows` of the batch hold data."""
+        program, byte = self.program, np.dtype(np.uint8)
+        fences = {("input", i): Fence(a.shape, a.dtype, at_start) for i, a in enumerate(arrays)}
+        fences |= {("constant", i): Fence(a.shape, a.dtype, at_start) for i, a in enumerate(program.constants)}
+        for (place, i), fence in fences.items():
+            fence.array[...] = arrays[i] if place == "input" else program.constants[i]
+            fence.freeze()
+        slots = enumerate(program.outputs)
+        outputs = {("output", i): Fence(concrete(s.shape), s.dtype.numpy, at_start) for i, s in slots}
+        fences |= outputs | {("arena", 0): Fence((program.arena_bytes,), byte, at_start=False)}
+        table = [fences[entry.place, entry.index].address + entry.offset for entry in program.entries]
+        try:
+            for phase in program.phases:
+                work = phase.units, phase.grain, program.scratch_bytes
+                call_kernel(self.code.address(phase.symbol), table, phase.slots, work, rows, at_start)
+            for fence in fences.values():
+                fence.check()
+            return [fence.array.copy() for fence in outputs.values()]
+        finally:
+            for fence in fences.values():
+                fence.close()
 
 
 def kernel_texts(kernels: Sequence[Kernel], target: Target) -> str:
@@ -151,8 +194,16 @@ def single_op(op: Op, types: Types) -> Graph:
 
 
 @functools.cache
-def _compiled_op(op: Op, types: Types, target: Target) -> NativeBody:
-    return compile_bodies([single_op(op, types)], target)[0]
+def _compiled_op(op: Op, types: Types, target: Target) -> NativeBody | NativeProgram:
+    if not isinstance(op, Loop):
+        return compile_bodies([single_op(op, types)], target)[0]
+    return compile_program(single_op(op, types), target)
+
+
+def compile_program(graph: Graph, target: Target) -> NativeProgram:
+    """A graph without weights, fused and compiled."""
+    program, code = build_program(plan_memory(fuse(graph)), target)
+    return NativeProgram(program, jit.LoadedCode([jit.compile_object(text, target) for text in code.modules], target))
 
 
 def run_op(op: Op, types: Types, arrays: Sequence[Array], rows: int, target: Target) -> list[Array]:

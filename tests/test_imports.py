@@ -36,7 +36,8 @@ LAW = {
     "graphc.runtime": {"graphc.ir", "graphc.runtime"},
     "passes": {"graphc.ir", "graphc.primitives", "passes"},
     "codegen": {"graphc.ir", "codegen"},
-    "graphc.compiler": {"graphc.ir", "graphc.primitives", "graphc.runtime", "graphc.options", "passes", "codegen"},
+    "graphc.tuner": {"graphc.ir", "graphc.runtime", "passes", "codegen"},
+    "graphc.compiler": {"graphc.ir", "graphc.primitives", "graphc.runtime", "graphc.options", "graphc.tuner", "passes", "codegen"},
     "graphc.layers": {"graphc.ir", "graphc.options", "graphc.compiler", "graphc.layers", "graphc"},
     "graphc": {"graphc.ir", "graphc.primitives", "graphc.options", "graphc.compiler", "graphc.layers", "graphc"},
 }

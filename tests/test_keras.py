@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras_curves
 import keras_programs
 import numpy as np
 import pytest
@@ -148,3 +149,21 @@ def test_programs_learn(name: str, keras_results: dict[str, NDArray[Any]]) -> No
     """Equal losses of models that stand still would say nothing."""
     losses = keras_results[f"{name}/losses"].astype("float64")
     assert losses[-5:].mean() < 0.8 * losses[:5].mean()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(keras_curves.MODELS))
+def test_learning_curves_of_50_epochs_overlap(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Rounding differs and grows, so single epochs may part; the curves, smoothed over five epochs, may not."""
+    known = from_keras(tmp_path_factory, "curves", [keras_curves.__file__, "50"])[0]
+    found = keras_curves.curves(graphc, name, 50)
+    for key, got in found.items():
+        wanted = known[f"{name}/{key}"]
+        np.testing.assert_allclose(got[:3], wanted[:3], rtol=5e-3, err_msg=key)
+        # an accuracy moves in steps of one row of the 360
+        rtol, atol = (0.1, 2e-3) if "accuracy" not in key else (0.01, 3 / 360)
+        np.testing.assert_allclose(_smoothed(got), _smoothed(wanted), rtol=rtol, atol=atol, err_msg=key)
+
+
+def _smoothed(values: NDArray[Any]) -> NDArray[Any]:
+    return np.convolve(values, np.ones(5) / 5, "valid")

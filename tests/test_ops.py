@@ -19,6 +19,7 @@ from codegen.target import named_target
 from graphc.ir import nest as nests
 from graphc.ir.builder import Builder
 from graphc.ir.interpret import interpret
+from graphc.ir.loop import Loop
 from graphc.ir.nest import Affine, Apply, Const, Expr, Load, Nest, Position
 from graphc.ir.op import REGISTRY, Array, Elementwise, Op, Types, Value
 from graphc.ir.types import DType, Rows, ShapeError, TensorType, concrete
@@ -167,6 +168,8 @@ def run_nest(nest: Nest, arrays: Sequence[Array], limits: Sequence[Sequence[int]
 
 def interpret_nests(op: Op, types: Types, arrays: Sequence[Array], rows: int) -> list[Array]:
     """The results by the op's nests, which must store every valid element exactly once."""
+    if isinstance(op, Loop):
+        return interpret_loop(op, arrays, rows)
     results = op.infer(*types)
     outs = [np.zeros(concrete(type.shape), type.dtype.numpy) for type in results]
     counts = [np.zeros(out.shape, int) for out in outs]
@@ -177,6 +180,25 @@ def interpret_nests(op: Op, types: Types, arrays: Sequence[Array], rows: int) ->
     for type, count in zip(results, counts, strict=True):
         assert np.all(prefix(count, type, rows) == 1), "an element is not stored exactly once"
     return outs
+
+
+def interpret_loop(op: Loop, arrays: Sequence[Array], rows: int) -> list[Array]:
+    """The results of a loop, the nodes of its body by their nests."""
+    first, last = op.carries, op.carries + op.sequences
+    state, stacks = (
+        list(arrays[:first]),
+        [np.zeros((op.steps, *concrete(v.shape)), v.dtype.numpy) for v in op.stacked()],
+    )
+    for t in op.order():
+        known = dict(zip(op.body.inputs, [*state, *(s[t] for s in arrays[first:last]), *arrays[last:]], strict=True))
+        for node in op.body.nodes:
+            types, operands = tuple(v.type for v in node.inputs), [known[v] for v in node.inputs]
+            found = interpret_nests(node.op, types, operands, rows) if has_nest(node.op) else node.op.eval(*operands)
+            known.update(zip(node.outputs, found, strict=True))
+        state = [known[value] for value in op.following()]
+        for stack, value in zip(stacks, op.stacked(), strict=True):
+            stack[t] = known[value]
+    return [*state, *stacks]
 
 
 Backend = Callable[[Op, Types, Sequence[Array], int], Sequence[Array]]

@@ -1,4 +1,4 @@
-"""`keras.applications`: image classifiers, with random weights, weights from a file, or ImageNet's from Keras's home."""
+"""`keras.applications`: image classifiers with random weights, those of a file, or ImageNet's (in Keras's home)."""
 
 from __future__ import annotations
 

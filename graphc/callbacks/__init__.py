@@ -1,5 +1,6 @@
 """`keras.callbacks`: code that runs at fixed points of training, evaluation and prediction."""
 
+from graphc.callbacks.averaging import SwapEMAWeights
 from graphc.callbacks.callback import Callback
 from graphc.callbacks.callback_list import CallbackList
 from graphc.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
@@ -20,5 +21,6 @@ __all__ = [
     "MonitorCallback",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TerminateOnNaN",
 ]

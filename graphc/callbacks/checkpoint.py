@@ -13,6 +13,8 @@ import numpy as np
 
 from graphc.callbacks.callback import Callback, Logs
 from graphc.callbacks.monitor import MonitorCallback
+from graphc.saving.backup import load_backup, save_backup, set_random_state
+from graphc.saving.hdf5 import library
 from graphc.utils.files import replacing
 from graphc.utils.messages import print_message
 
@@ -84,6 +86,10 @@ class ModelCheckpoint(MonitorCallback):
                 f"The filepath provided must end in `.keras` (Keras model format). Received: filepath={self.filepath}"
             )
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        if self.filepath.endswith(".h5"):
+            library()
+
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self._current_epoch = epoch
 
@@ -150,6 +156,9 @@ class ModelCheckpoint(MonitorCallback):
 class BackupAndRestore(Callback):
     """Keep a backup of weights, optimizer state and epoch number, and go on from it if `fit` was interrupted.
 
+    The epoch that was interrupted begins again. With a backup of its beginning (save_freq "epoch") training goes on bit
+    by bit as if nothing had happened: the states of all random number generators are kept, too.
+
     backup_dir: where. save_freq: "epoch" or a number of batches. double_checkpoint: keep the backup before the last,
     too, and use it if the last cannot be read. delete_checkpoint: delete the backup when training has ended. Only the
     files this callback wrote are deleted, and the directory if nothing else is in it.
@@ -176,6 +185,7 @@ class BackupAndRestore(Callback):
         self._metadata = Path(self.backup_dir, "training_metadata.json")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        library()
         if not self.model.built:
             raise ValueError(
                 "To use the BackupAndRestore callback, your model must be built before you call `fit()`. Model "
@@ -194,14 +204,23 @@ class BackupAndRestore(Callback):
 
     def _restore(self) -> None:
         optimizer = self.model.optimizer
-        if self._weights.exists():
-            if optimizer is not None and not optimizer.built:
-                # Its state must exist before it can be loaded.
-                optimizer.build(self.model.trainable_variables)
-            self.model.load_weights(str(self._weights))
-        if self._metadata.exists():
-            self._current_epoch = int(json.loads(self._metadata.read_text(encoding="utf-8"))["epoch"])
-            self.model.initial_epoch = self._current_epoch
+        if not self._weights.exists():
+            return
+        if optimizer is not None and not optimizer.built:
+            # Its state must exist before it can be loaded.
+            optimizer.build(self.model.trainable_variables)
+        progress = load_backup(self.model, self._weights) or self._progress_in_words()
+        self._current_epoch = int(progress.get("epoch", 0))
+        self.model.initial_epoch = self._current_epoch
+        if not progress.get("batch") and "random" in progress:
+            set_random_state(progress["random"])
+
+    def _progress_in_words(self) -> dict[str, Any]:
+        """What Keras keeps beside the weights."""
+        if not self._metadata.exists():
+            return {}
+        found: dict[str, Any] = json.loads(self._metadata.read_text(encoding="utf-8"))
+        return found
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self._last_batch = batch
@@ -220,9 +239,11 @@ class BackupAndRestore(Callback):
             for path in (self._weights, self._metadata):
                 if path.exists():
                     shutil.copy(path, _previous(path))
-        self.model.save_weights(str(self._weights), overwrite=True)
+        progress = {"epoch": self._current_epoch, "batch": self._last_batch}
+        # one file, so that weights and progress always belong together; the other is for Keras
+        save_backup(self.model, self._weights, progress)
         with replacing(self._metadata) as temporary:
-            temporary.write_text(json.dumps({"epoch": self._current_epoch, "batch": self._last_batch}))
+            temporary.write_text(json.dumps(progress))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.delete_checkpoint:

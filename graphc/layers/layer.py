@@ -16,6 +16,7 @@ from graphc import config, dtype_policies, regularizers, tree
 from graphc.ir.types import Rows
 from graphc.layers.input_spec import check_inputs
 from graphc.layers.state import LayerState
+from graphc.legacy.deprecation import deprecated
 from graphc.legacy.keywords import accepting_old_keywords
 from graphc.random import SeedGenerator
 from graphc.scope import absolute_scope, current_path, name_scope
@@ -445,15 +446,15 @@ def _input_shape_argument(cls: str, kwargs: dict[str, Any]) -> tuple[int | None,
     width, shape = kwargs.pop("input_dim", None), kwargs.pop("input_shape", None)
     if "batch_input_shape" in kwargs and config.legacy_names():
         shape = tuple(kwargs.pop("batch_input_shape"))[1:]
-        warnings.warn("`batch_input_shape` is deprecated; use an `Input` object.", DeprecationWarning, stacklevel=4)
+        deprecated("`batch_input_shape` is deprecated; use an `Input` object.")
     if shape is None and width is not None:
         shape = (width,)
     if shape is None:
         return None
-    warnings.warn(
+    deprecated(
         "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential models, prefer using an "
         "`Input(shape)` object as the first layer in the model instead.",
-        stacklevel=4,
+        UserWarning,
     )
     return (shape,) if isinstance(shape, int) else tuple(shape)
 

@@ -28,6 +28,7 @@ MODULES = {
     "objectives": "losses",
     "optimizers.legacy": "optimizers",
     "preprocessing.text": "legacy.text",
+    "wrappers.scikit_learn": "legacy.scikit_learn",
     "backend.tensorflow_backend": "backend",
 }  # fmt: skip
 

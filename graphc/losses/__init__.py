@@ -103,10 +103,10 @@ OBJECTS: dict[str, Any] = {
 
 
 def serialize(loss: Any) -> Any:
-    """The config of a loss, as Keras writes it; a function's is its name."""
-    if isinstance(loss, Loss):
-        return serialize_object(loss, "keras.losses")
-    return loss.__name__
+    """The config of a loss or function, as Keras writes it."""
+    from graphc.saving.serialization import serialize_function  # knows all modules
+
+    return serialize_object(loss, "keras.losses") if isinstance(loss, Loss) else serialize_function(loss)
 
 
 def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -44,7 +44,7 @@ def categorical_crossentropy(
             stacklevel=2,
         )
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / int(y_true.shape[axis])
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / int(y_true.shape[-1])
     return ops.categorical_crossentropy(y_true, y_pred, from_logits, axis)
 
 
@@ -111,7 +111,7 @@ def categorical_focal_crossentropy(
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / int(y_true.shape[axis])
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / int(y_true.shape[-1])
     p = ops.softmax(y_pred, axis) if from_logits else y_pred / ops.sum(y_pred, axis=axis, keepdims=True)
     p = ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
     return ops.sum(alpha * ops.power(1.0 - p, gamma) * -y_true * ops.log(p), axis=axis)

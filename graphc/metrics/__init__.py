@@ -100,8 +100,10 @@ OBJECTS: dict[str, Any] = {
 
 
 def serialize(metric: Any) -> Any:
-    """The config of a metric, as Keras writes it; a function's is its name."""
-    return serialize_object(metric, "keras.metrics") if isinstance(metric, Metric) else metric.__name__
+    """The config of a metric or function, as Keras writes it."""
+    from graphc.saving.serialization import serialize_function  # knows all modules
+
+    return serialize_object(metric, "keras.metrics") if isinstance(metric, Metric) else serialize_function(metric)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:

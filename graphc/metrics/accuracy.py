@@ -100,3 +100,9 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         from_sorted_ids: bool = False,
     ) -> None:
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+
+    def get_config(self) -> dict[str, Any]:
+        options = super().get_config()
+        if not self._fn_kwargs["from_sorted_ids"]:
+            del options["from_sorted_ids"]  # Keras never writes it
+        return options

@@ -127,19 +127,24 @@ class Confusion(Metric):
             total.assign(total + found[name])
 
 
-class _Count(Confusion):
+class _Count(Metric):
+    """Base: adds up one of the four counts."""
+
+    counted = ""
+
     def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(dtype, name)
         self.init_thresholds = thresholds
         self.thresholds = checked_thresholds(thresholds, 0.5)
-        self._add_totals((len(self.thresholds),))
+        self.accumulator = self.add_variable((len(self.thresholds),), "zeros", name="accumulator")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        self._count(counts(y_true, y_pred, self.thresholds, sample_weight))
+        found = counts(y_true, y_pred, self.thresholds, sample_weight)
+        self.accumulator.assign(self.accumulator + found[self.counted])
 
     @op
     def result(self) -> Any:
-        total = ops.convert_to_tensor(getattr(self, self.kept[0]))
+        total = ops.convert_to_tensor(self.accumulator)
         return total[0] if len(self.thresholds) == 1 else total
 
     def get_config(self) -> dict[str, Any]:
@@ -149,28 +154,28 @@ class _Count(Confusion):
 class TruePositives(_Count):
     """The number of positive predictions that are right."""
 
-    kept = ("true_positives",)
+    counted = "true_positives"
     _direction = "up"
 
 
 class FalsePositives(_Count):
     """The number of positive predictions that are wrong."""
 
-    kept = ("false_positives",)
+    counted = "false_positives"
     _direction = "down"
 
 
 class TrueNegatives(_Count):
     """The number of negative predictions that are right."""
 
-    kept = ("true_negatives",)
+    counted = "true_negatives"
     _direction = "up"
 
 
 class FalseNegatives(_Count):
     """The number of negative predictions that are wrong."""
 
-    kept = ("false_negatives",)
+    counted = "false_negatives"
     _direction = "down"
 
 

@@ -24,7 +24,13 @@ class Executables:
         object.__setattr__(self, "_executables", {})
 
     def executable(
-        self, mode: str = "infer", batch_size: int | None = None, *, like: Any = None, threads: int | None = None
+        self,
+        mode: str = "infer",
+        batch_size: int | None = None,
+        *,
+        like: Any = None,
+        threads: int | None = None,
+        tune: float | None = None,
     ) -> Any:
         """The native executable of one step: with the mode alone the one used last, if there is one.
 
@@ -36,13 +42,14 @@ class Executables:
 
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}; received: {mode!r}")
-        if batch_size is None and like is None and threads is None and (latest := self._latest(mode)) is not None:
+        is_plain = batch_size is None and like is None and threads is None and tune is None
+        if is_plain and (latest := self._latest(mode)) is not None:
             return latest
         batch = checked_batch_size(batch_size) or DEFAULT_BATCH
         if like is None:
             like = self._example_inputs() if mode == "infer" else (*self._example_inputs(), self._example_targets())
         parts = like if isinstance(like, tuple) else (like,)
-        return self._executable(mode, Signature.of(*(*parts, None, None)[:3]), batch, threads)
+        return self._executable(mode, Signature.of(*(*parts, None, None)[:3]), batch, threads, tune)
 
     def _latest(self, mode: str) -> Any:
         """The executable of this mode that was compiled last, or None."""
@@ -65,23 +72,28 @@ class Executables:
             return np.zeros((1, *output.shape[1:-1]), np.int32)
         return np.zeros((1, *output.shape[1:]), output.dtype)
 
-    def _executable(self, mode: str, signature: Signature, batch: int, threads: int | None = None) -> Any:
-        """The executable for exactly this batch, compiled if there is none."""
+    def _executable(
+        self, mode: str, signature: Signature, batch: int, threads: int | None = None, tune: float | None = None
+    ) -> Any:
+        """The executable for exactly this batch, compiled if there is none; `tune` is no part of what it is."""
         state = tuple(id(v) for v in self.trainable_variables) if mode == "train" and self.built else ()  # type: ignore[attr-defined]
         key = (mode, signature, batch, state, threads)
         found = self._executables.get(key)  # type: ignore[attr-defined]
         if found is None:
-            found = self._compile_step(mode, signature, batch, threads)
+            found = self._compile_step(mode, signature, batch, threads, tune)
             state = tuple(id(v) for v in self.trainable_variables) if mode == "train" else ()  # type: ignore[attr-defined]
             self._executables[mode, signature, batch, state, threads] = found  # type: ignore[attr-defined]
         return found
 
-    def _compile_step(self, mode: str, signature: Signature, batch: int, threads: int | None) -> Any:
+    def _compile_step(
+        self, mode: str, signature: Signature, batch: int, threads: int | None, tune: float | None
+    ) -> Any:
         from graphc.models import trace
         from graphc.models.executable import ModelExecutable
 
         step = trace.TRACERS[mode](self, signature, batch)
-        options = compile_options(threads=threads) if threads else compile_options()
+        given = {"threads": threads} if threads else {}
+        options = compile_options(**given, tune=self._tune_seconds if tune is None else tune)  # type: ignore[attr-defined]
         read = self._log_reader()  # type: ignore[attr-defined]
         return ModelExecutable(mode, step, signature, batch, read, options, self.run_eagerly)
 

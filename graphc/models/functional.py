@@ -9,7 +9,7 @@ from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer, static_shape
 from graphc.models.configuration import functional_config, is_functional_class
 from graphc.models.model import Model
-from graphc.operation import Node, OpCall, Operation, keras_tensors
+from graphc.operation import Node, OpCall, Operation
 from graphc.tensor import KerasTensor
 from graphc.tracing import map_leaves
 
@@ -122,7 +122,7 @@ class Functional(Model):
         Model.__init__(self, name=name, **kwargs)
         self._inputs_struct = _plain(inputs)
         self._outputs_struct = _plain(outputs)
-        self._graph = FunctionGraph(keras_tensors(inputs), keras_tensors(outputs))
+        self._graph = FunctionGraph(tree.flatten(inputs), tree.flatten(outputs))
         self._check_inputs_reach()
         _check_unique_names(self._graph.operations)
         self._layers.extend(op for op in self._graph.operations if isinstance(op, Layer))

@@ -40,7 +40,7 @@ class Steps:
         """The training step; returns the logs of an overridden `compute_metrics`; None: they are in the metrics."""
         loss, logs = self._forward_loss(data, training=True)
         variables = self.trainable_variables  # type: ignore[attr-defined]
-        self.optimizer.apply(gradients(loss, variables), variables)
+        self.optimizer.apply(gradients(self.optimizer.scale_loss(loss), variables), variables)
         return logs
 
     def test_step(self, data: Any) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def _in_range(operations: list[Any], layer_range: Sequence[str] | None) -> list[
         [i for i, operation in enumerate(operations) if re.match(pattern, operation.name)] for pattern in layer_range
     ]
     if not all(found):
-        raise ValueError(f"Passed layer_range does not match any layer: {layer_range}")
+        raise ValueError(
+            f"Passed layer_names do not match the layer names in the model. Received: {list(layer_range)}"
+        )
     edges = (min(found[0]), max(found[1]))
     return operations[min(edges) : max(edges) + 1]
 
@@ -149,7 +151,7 @@ class _Table:
             cells.append(_trainable_text(operation))
         table.add_row(*cells)
         if self.expand and depth < 5 and hasattr(operation, "compile") and getattr(operation, "layers", None):
-            for inner in _listed_operations(operation):
+            for inner in operation.layers:
                 self._add(table, inner, depth + 1, escape)
 
     def _connections(self, operation: Any) -> str:
@@ -181,7 +183,8 @@ def _shape_text(operation: Any) -> str:
     shapes = [tensor.shape for tensor in nodes[-1].outputs] if nodes else operation._called_shapes
     if not shapes:
         return "?"
-    return ", ".join(_coloured(shape) for shape in shapes)
+    texts = ", ".join(_coloured(shape) for shape in shapes)
+    return texts if len(shapes) == 1 else f"\\[{texts}]"
 
 
 def _coloured(shape: Sequence[int | None]) -> str:

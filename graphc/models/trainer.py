@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from graphc import config, losses, metrics, optimizers, tree
+from graphc import config, optimizers, tree
 from graphc.callbacks import CallbackList
 from graphc.layers.input_spec import check_inputs
+from graphc.legacy.models import OldMethods, without_old_arguments
 from graphc.models.arrays import (
     ArraySource,
     Signature,
@@ -26,7 +26,7 @@ from graphc.models.loop import Feed, Report
 from graphc.models.steps import Steps, new_loss_tracker
 
 
-class Trainer(Steps, Executables):
+class Trainer(Steps, Executables, OldMethods):
     """What makes a layer a model: the compiled loss, metrics and optimizer, and the loops that run executables."""
 
     _layers: list[Any]
@@ -59,8 +59,14 @@ class Trainer(Steps, Executables):
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
         auto_scale_loss: bool = True,
+        *,
+        tune: float | None = None,
     ) -> None:
-        """Choose optimizer, loss and metrics. Native code is compiled when the first data shows its shapes."""
+        """Choose optimizer, loss and metrics. Native code is compiled when the first data shows its shapes.
+
+        tune: beyond Keras: at most so many seconds a step are then spent on finding better schedules for the large
+        kernels (see `graphc.tuner`).
+        """
         self._compile_arguments = {
             "optimizer": optimizer,
             "loss": loss,
@@ -83,6 +89,7 @@ class Trainer(Steps, Executables):
         self.run_eagerly = run_eagerly
         self.steps_per_execution = steps_per_execution
         self.jit_compile = jit_compile
+        self._tune_seconds = tune
         self.stop_training = False
         self.compiled = True
         self._forget_executables()
@@ -125,7 +132,10 @@ class Trainer(Steps, Executables):
     ) -> Any:
         """Train for a number of epochs; returns the `History` of logs."""
         self._assert_compiled()
-        epochs = _legacy_epochs(epochs, kwargs)
+        kwargs = without_old_arguments("fit", kwargs)
+        epochs = kwargs.pop("epochs", epochs)
+        if kwargs:
+            raise TypeError(f"fit() got an unexpected keyword argument '{next(iter(kwargs))}'")
         epochs = min(epochs, config.max_epochs() or epochs)
         batch_size = checked_batch_size(batch_size)
         if validation_split and validation_data is None:
@@ -236,7 +246,7 @@ class Trainer(Steps, Executables):
     ) -> Any:
         """The loss and metrics on this data: a list (loss first), a scalar if there are no metrics, or a dict."""
         self._assert_compiled()
-        if kwargs:
+        if kwargs := without_old_arguments("evaluate", kwargs):
             raise ValueError(f"Arguments not recognized: {kwargs}")
         source = source_of(x, y, sample_weight, batch_size, steps=steps)
         self._prepare(source)
@@ -345,15 +355,6 @@ def _limited(steps: int | None) -> int | None:
 
 def _is_due(frequency: Any, epoch: int) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
-
-
-def _legacy_epochs(epochs: int, kwargs: dict[str, Any]) -> int:
-    if "nb_epoch" in kwargs and config.legacy_names():
-        warnings.warn("`nb_epoch` is deprecated; use `epochs`.", DeprecationWarning, stacklevel=3)
-        epochs = kwargs.pop("nb_epoch")
-    if kwargs:
-        raise TypeError(f"fit() got an unexpected keyword argument '{next(iter(kwargs))}'")
-    return epochs
 
 
 def _without_labels(source: Source) -> Source:

@@ -376,7 +376,7 @@ def imag(x: Any) -> Any:
     return multiply(x, 0) if x.dtype != "bool" else cast(multiply(cast(x, "int32"), 0), "bool")
 
 
-@op_with(np.conjugate)
+@op_with(lambda x: np.conjugate(x) if np.iscomplexobj(x) else np.asarray(x))
 def conjugate(x: Any) -> Any:
     """The complex conjugate; of a tensor, itself."""
     return convert(x)
@@ -385,11 +385,15 @@ def conjugate(x: Any) -> Any:
 conj = conjugate
 
 
-@op_with(lambda x: np.asarray(np.angle(x), float_type(np.real(x))))
+@op_with(lambda x: _angles(np.asarray(x)))
 def angle(x: Any) -> Any:
     """The angle of a complex number, in radians; of a real number 0 or pi."""
     x = convert(x, float_type(x))
     return arctan2(multiply(x, 0.0), x)
+
+
+def _angles(x: Array) -> Array:
+    return np.asarray(np.angle(x if x.dtype.kind == "c" else x.astype(float_type(x))))
 
 
 @op
@@ -450,7 +454,9 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 def saturate_cast(x: Any, dtype: Any) -> Any:
     """x in another dtype; what it cannot hold becomes its nearest limit."""
     x, kind = convert(x), DType.of(dtype)
-    if kind is DType.BOOL or kind.is_float or x.dtype == "bool":
+    if kind is DType.BOOL:
+        return cast_to(greater(x, 0), dtype)
+    if kind.is_float or x.dtype == "bool":
         return cast_to(x, dtype)
     target = np.iinfo(kind.numpy)
     low, high = float(target.min), float(target.max)

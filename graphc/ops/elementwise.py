@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from graphc.ir.builder import Builder
+from graphc.ir.op import Value
 from graphc.ops.dispatch import (
     binary,
     builder,
@@ -29,9 +32,30 @@ __all__ = [
 ]  # fmt: skip
 
 
+Binary = Callable[[Builder, Any, Any], Value]
+
+
+def _joined(numbers: Binary, bools: Binary, x1: Any, x2: Any) -> Tensor:
+    """A function of numbers that has another form for bools."""
+    kind = result_type(x1, x2)
+    return binary(bools, convert(x1), convert(x2), kind) if kind == "bool" else binary(numbers, x1, x2, kind)
+
+
+def _compared(function: Binary, x1: Any, x2: Any) -> Tensor:
+    """An order of numbers; bools are 0 and 1."""
+    kind = result_type(x1, x2)
+    return binary(function, x1, x2, "int32" if kind == "bool" else kind)
+
+
+def _number(x: Any) -> Tensor:
+    """A tensor of numbers: bools become 0 and 1."""
+    x = convert(x)
+    return cast_to(x, "int32") if x.dtype == "bool" else x
+
+
 @op
 def add(x1: Any, x2: Any) -> Any:
-    return binary(fn.add, x1, x2)
+    return _joined(fn.add, fn.logical_or, x1, x2)
 
 
 @op
@@ -41,7 +65,7 @@ def subtract(x1: Any, x2: Any) -> Any:
 
 @op
 def multiply(x1: Any, x2: Any) -> Any:
-    return binary(fn.mul, x1, x2)
+    return _joined(fn.mul, fn.logical_and, x1, x2)
 
 
 @op
@@ -80,12 +104,12 @@ def power(x1: Any, x2: Any) -> Any:
 
 @op
 def maximum(x1: Any, x2: Any) -> Any:
-    return binary(fn.maximum, x1, x2)
+    return _joined(fn.maximum, fn.logical_or, x1, x2)
 
 
 @op
 def minimum(x1: Any, x2: Any) -> Any:
-    return binary(fn.minimum, x1, x2)
+    return _joined(fn.minimum, fn.logical_and, x1, x2)
 
 
 @op
@@ -100,7 +124,8 @@ def negative(x: Any) -> Any:
 
 @op
 def abs(x: Any) -> Any:
-    return unary(fn.abs, x)
+    x = convert(x)
+    return x if x.dtype == "bool" else unary(fn.abs, x)
 
 
 absolute = abs
@@ -113,7 +138,7 @@ def sign(x: Any) -> Any:
 
 @op
 def square(x: Any) -> Any:
-    return unary(fn.square, x)
+    return unary(fn.square, _number(x))
 
 
 @op
@@ -244,15 +269,19 @@ def ceil(x: Any) -> Any:
 @op
 def round(x: Any, decimals: int = 0) -> Any:
     """The nearest integer (halves to even), or the nearest multiple of 10**-decimals."""
+    x = convert(x)
+    if not x.dtype.startswith("float"):
+        return cast_to(round(cast_to(x, float_type(x)), decimals), x.dtype) if decimals < 0 else x
     if decimals == 0:
-        return unary(fn.round, x, floating=True)
+        return unary(fn.round, x)
     scale = float(10**decimals)
     return true_divide(unary(fn.round, multiply(x, scale), floating=True), scale)
 
 
 @op
 def trunc(x: Any) -> Any:
-    return unary(fn.trunc, x, floating=True)
+    x = convert(x)
+    return unary(fn.trunc, x) if x.dtype.startswith("float") else x
 
 
 @op
@@ -273,22 +302,22 @@ def not_equal(x1: Any, x2: Any) -> Any:
 
 @op
 def less(x1: Any, x2: Any) -> Any:
-    return binary(fn.lt, x1, x2)
+    return _compared(fn.lt, x1, x2)
 
 
 @op
 def less_equal(x1: Any, x2: Any) -> Any:
-    return binary(fn.le, x1, x2)
+    return _compared(fn.le, x1, x2)
 
 
 @op
 def greater(x1: Any, x2: Any) -> Any:
-    return binary(fn.gt, x1, x2)
+    return _compared(fn.gt, x1, x2)
 
 
 @op
 def greater_equal(x1: Any, x2: Any) -> Any:
-    return binary(fn.ge, x1, x2)
+    return _compared(fn.ge, x1, x2)
 
 
 def _logical(x: Any) -> Tensor:
@@ -331,13 +360,22 @@ def isfinite(x: Any) -> Any:
 
 
 @op
-def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
-    return less_equal(abs(subtract(x1, x2)), add(abs(multiply(x2, rtol)), atol))
+def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether |x1 - x2| <= atol + rtol * |x2|; infinities are close to themselves, with equal_nan NaN to NaN."""
+    kind = float_type(x1, x2)
+    a, b = convert(x1, kind), convert(x2, kind)
+    near = less_equal(abs(subtract(a, b)), add(abs(multiply(b, rtol)), atol))
+    near = logical_or(logical_and(near, logical_and(isfinite(a), isfinite(b))), equal(a, b))
+    return logical_or(near, logical_and(isnan(a), isnan(b))) if equal_nan else near
 
 
 @op
-def where(condition: Any, x1: Any, x2: Any) -> Any:
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     """x1 where the condition holds, x2 elsewhere; all three broadcast."""
+    if x1 is None and x2 is None:
+        raise NotImplementedError("where(condition) alone has a result whose shape depends on values; use ops.nonzero")
+    if x1 is None or x2 is None:
+        raise ValueError("`x1` and `x2` either both should be `None` or both should have non-None value.")
     kind = result_type(x1, x2)
     if is_scalar(x1) and is_scalar(x2):
         x1 = convert(x1, kind)

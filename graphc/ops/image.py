@@ -34,7 +34,6 @@ from graphc.ops.elementwise import (
     subtract,
     where,
 )
-from graphc.ops.nn import conv, depthwise_conv, sizes
 from graphc.ops.reductions import mean, sum
 from graphc.ops.shapes import (
     expand_dims,
@@ -49,6 +48,7 @@ from graphc.ops.shapes import (
     take,
 )
 from graphc.ops.warp import affine_transform, elastic_transform, map_coordinates, perspective_transform
+from graphc.ops.windows import conv, depthwise_conv, sizes
 from graphc.primitives import functions as fn
 from graphc.tensor import Tensor
 

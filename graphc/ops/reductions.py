@@ -10,8 +10,11 @@ from graphc.ops.elementwise import (
     cast,
     exp,
     greater,
+    isclose,
     log,
     logical_not,
+    maximum,
+    minimum,
     not_equal,
     sqrt,
     square,
@@ -24,7 +27,7 @@ from graphc.primitives.reduce import ArgMax, ArgMin, CumSum
 from graphc.tensor import Tensor
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumsum",
+    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "average", "count_nonzero", "cumsum",
     "logsumexp", "max", "mean", "min", "prod", "std", "sum",
     "var",
 ]  # fmt: skip
@@ -37,17 +40,21 @@ def _axes(axis: Any, rank: int) -> tuple[int, ...]:
     return tuple(sorted({normal_axis(a, rank) for a in axes}))
 
 
+def _summable(x: Tensor) -> Any:
+    """The tensor in the dtype of its sums: small integers and bools are added up in 32 bits."""
+    wide = {"bool": "int32", "int8": "int32", "uint8": "uint32"}.get(x.dtype)
+    return x if wide is None else cast(x, wide)
+
+
 @op
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    x = convert(x)
-    if x.dtype == "bool":
-        x = cast(x, "int32")
+    x = _summable(convert(x))
     return Tensor(fn.sum(builder(), x.value, _axes(axis, x.ndim), keepdims))
 
 
 @op
 def prod(x: Any, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    x = convert(x, dtype)
+    x = _summable(convert(x)) if dtype is None else convert(x, dtype)
     return Tensor(fn.prod(builder(), x.value, _axes(axis, x.ndim), keepdims))
 
 
@@ -72,14 +79,22 @@ def std(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 @op
 def max(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The largest element, at least `initial`."""
     x = convert(x)
-    return Tensor(fn.max(builder(), x.value, _axes(axis, x.ndim), keepdims))
+    if x.dtype == "bool":
+        return any(x, axis, keepdims)
+    largest = Tensor(fn.max(builder(), x.value, _axes(axis, x.ndim), keepdims))
+    return largest if initial is None else maximum(largest, initial)
 
 
 @op
 def min(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The smallest element, at most `initial`."""
     x = convert(x)
-    return Tensor(fn.min(builder(), x.value, _axes(axis, x.ndim), keepdims))
+    if x.dtype == "bool":
+        return all(x, axis, keepdims)
+    smallest = Tensor(fn.min(builder(), x.value, _axes(axis, x.ndim), keepdims))
+    return smallest if initial is None else minimum(smallest, initial)
 
 
 amax, amin = max, min
@@ -102,6 +117,7 @@ def count_nonzero(x: Any, axis: Any = None) -> Any:
 
 def _position(kind: type[ArgMax] | type[ArgMin], x: Any, axis: int | None, keepdims: bool) -> Any:
     x = convert(x)
+    x = cast(x, "int32") if x.dtype == "bool" else x
     flat = x if axis is not None else reshape(x, (math.prod(int(dim) for dim in x.shape),))
     where_at = normal_axis(axis or 0, flat.ndim)
     found = Tensor(builder().add(kind(where_at), flat.value))
@@ -124,7 +140,9 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 @op
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """Element i is the sum of the elements up to i; without an axis, of the flattened tensor."""
     x = convert(x, dtype)
+    x = cast(x, "int32") if x.dtype == "bool" else x
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     return Tensor(builder().add(CumSum(normal_axis(axis, x.ndim)), x.value))
@@ -150,3 +168,9 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     top = stop_gradient(max(x, axis, keepdims=True))
     total = log(sum(exp(x - top), axis, keepdims=True)) + top
     return total if keepdims else squeeze(total, _axes(axis, x.ndim))
+
+
+@op
+def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether all elements are close (`isclose`)."""
+    return all(isclose(x1, x2, rtol, atol, equal_nan))

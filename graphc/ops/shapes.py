@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,19 @@ import numpy as np
 from graphc import config
 from graphc.ir.op import Array
 from graphc.ir.types import DType, Rows
-from graphc.ops.dispatch import builder, cast_to, convert, op, result_type
+from graphc.ops.dispatch import builder, cast_to, convert, op, op_with, result_type
 from graphc.ops.elementwise import where
 from graphc.ops.rows import counts_rows, join_rows, slice_rows, split_rows
 from graphc.primitives import functions as fn
 from graphc.primitives.shape import Flip, Slice
 from graphc.tensor import KerasTensor, Tensor
+from graphc.tracing import contains
 from graphc.variables import Variable
 
 __all__ = [
     "arange", "array", "broadcast_to", "concatenate", "convert_to_numpy", "convert_to_tensor", "diag", "empty",
     "expand_dims", "eye", "flip", "full", "full_like", "get_item", "identity", "is_tensor", "linspace",
-    "moveaxis", "ndim", "one_hot", "ones", "ones_like", "pad", "ravel", "repeat", "reshape", "roll", "shape",
+    "moveaxis", "ndim", "one_hot", "ones", "ones_like", "pad", "ravel", "repeat", "reshape", "roll", "shape", "shown",
     "size", "slice", "split", "squeeze", "stack", "swapaxes", "take", "tile", "transpose", "tri", "tril", "triu",
     "unstack", "zeros", "zeros_like",
 ]  # fmt: skip
@@ -75,7 +77,7 @@ def size(x: Any) -> Any:
 
 @op
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    value = convert(fill_value, dtype)
+    value = convert(fill_value, config.standardize_dtype(dtype))
     return Tensor(fn.broadcast_to(builder(), value.value, _dims(shape)))
 
 
@@ -120,8 +122,24 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
 
 
 @op
-def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
-    return convert(np.linspace(start, stop, num, endpoint, axis=axis), dtype or config.floatx())
+def linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """`num` numbers from start to stop (with endpoint: including it) along a new axis; retstep: and their distance."""
+    kind = dtype or config.floatx()
+    parts = builtins.max(num - 1 if endpoint else num, 1)
+    low, high = cast_to(convert(start), kind), cast_to(convert(stop), kind)
+    step = (high - low) / builtins.float(parts)
+    share = np.arange(num, dtype=config.numpy_dtype(kind)) / np.asarray(parts, kind)
+    wide = share.reshape(-1, *(1,) * len(step.shape))
+    values = moveaxis(low * (1 - wide) + high * wide, 0, axis)
+    return (values, step) if retstep else values
 
 
 @op
@@ -278,11 +296,13 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
 
 @op
 def get_item(x: Any, key: Any) -> Any:
-    """x[key] for integers, slices, None and Ellipsis; one integer tensor picks rows of the first axis."""
+    """x[key] for integers, slices, None, Ellipsis and tensors of integers, which broadcast as numpy's do."""
     x = convert(x)
     keys = key if isinstance(key, tuple) else (key,)
-    if len(keys) == 1 and (isinstance(keys[0], (Tensor, Variable, np.ndarray, list))):
-        return _gather_rows(x, keys[0])
+    if builtins.any(isinstance(k, (Tensor, Variable, np.ndarray, list)) for k in keys):
+        from graphc.ops.indexing import advanced_index  # written with what is defined here
+
+        return advanced_index(x, _expanded(keys, x.ndim))
     if keys and isinstance(keys[0], builtins.slice) and x.ndim and counts_rows(x, 0):
         cut = slice_rows(x, keys[0])
         x, keys = (x, keys) if cut is None else (cut, (builtins.slice(None), *keys[1:]))
@@ -348,6 +368,11 @@ def _axis_range(key: Any, dim: int) -> tuple[int, int, int, bool]:
 
 @op
 def slice(inputs: Any, start_indices: Any, shape: Any) -> Any:
+    """The block of this shape at start_indices, moved inside where it would leave the tensor."""
+    if not isinstance(start_indices, (list, tuple)) or contains(Tensor, start_indices):
+        from graphc.ops.indexing import dynamic_slice  # written with what is defined here
+
+        return dynamic_slice(convert(inputs), start_indices, shape)
     return get_item(inputs, tuple(builtins.slice(s, s + n) for s, n in zip(start_indices, shape, strict=True)))
 
 
@@ -360,20 +385,46 @@ def flip(x: Any, axis: Any = None) -> Any:
 
 @op
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
-    """Elements added before and after along every axis; mode "constant" only."""
-    if mode != "constant":
-        raise NotImplementedError(f"pad: mode {mode!r} is not supported yet; use mode='constant'")
+    """Elements added before and after along every axis: a constant, or by numpy's modes "edge", "reflect", "symmetric"
+    and "wrap" elements of the tensor."""
     x = convert(x)
+    if mode != "constant":
+        if constant_values is not None:
+            raise ValueError(
+                "Argument `constant_values` can only be provided when `mode == 'constant'`. Received: mode=" + mode
+            )
+        return _repeated_edges(x, pad_width, mode)
     pairs = [(int(low), int(high)) for low, high in np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))]
     low, high = (tuple(side) for side in builtins.zip(*pairs, strict=True))
     return Tensor(fn.pad(builder(), x.value, low, high, constant_values or 0))
 
 
-@op
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
-    """Every element (slice along the axis) `repeats` times in a row."""
+def _repeated_edges(x: Tensor, pad_width: Any, mode: str) -> Any:
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise ValueError(f"pad: mode {mode!r} is unknown, wanted constant, edge, reflect, symmetric or wrap")
+    result: Any = x
+    for axis, (low, high) in enumerate(np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))):
+        if low or high:
+            places = np.pad(np.arange(int(x.shape[axis])), (int(low), int(high)), mode=mode)  # type: ignore[call-overload]
+            result = take(result, places.astype("int32"), axis)
+    return result
+
+
+def _static(op_name: str, name: str, value: Any) -> Array:
+    """An argument that the shape of the result depends on, as an array."""
+    if isinstance(value, (Tensor, KerasTensor)):
+        raise NotImplementedError(f"{op_name}: the shape of the result depends on `{name}`, which must not be a tensor")
+    return np.asarray(value)
+
+
+@op_with(np.repeat)
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Every element (slice along the axis) `repeats` times in a row; repeats: a number, or a static one for each."""
     x = ravel(x) if axis is None else convert(x)
     axis = 0 if axis is None else normal_axis(axis, x.ndim)
+    if not isinstance(repeats, int):
+        counts = np.broadcast_to(_static("repeat", "repeats", repeats), (int(x.shape[axis]),))
+        return take(x, np.repeat(np.arange(len(counts), dtype="int32"), counts), axis)
     spread = expand_dims(x, axis + 1)
     wide = broadcast_to(spread, (*x.shape[: axis + 1], repeats, *x.shape[axis + 1 :]))
     return reshape(wide, (*x.shape[:axis], x.shape[axis] * repeats, *x.shape[axis + 1 :]))
@@ -393,9 +444,14 @@ def tile(x: Any, repeats: Any) -> Any:
 
 
 @op
-def roll(x: Any, shift: int, axis: int | None = None) -> Any:
-    """Elements moved along an axis; those pushed out come in on the other side."""
+def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+    """Elements moved along an axis, or several; those pushed out come in on the other side."""
     x = convert(x)
+    if isinstance(axis, (list, tuple)):
+        shifts = shift if isinstance(shift, (list, tuple)) else (shift,) * len(axis)
+        for by, along in builtins.zip(shifts, axis, strict=True):
+            x = roll(x, by, along)
+        return x
     if axis is None:
         return reshape(roll(ravel(x), shift, 0), x.shape)
     axis = normal_axis(axis, x.ndim)
@@ -419,8 +475,14 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 
 @op
 def diag(x: Any, k: int = 0) -> Any:
-    """A matrix with the vector on diagonal k."""
+    """A matrix with the vector on diagonal k; of a matrix, its diagonal k."""
     x = convert(x)
+    if x.ndim == 2:
+        from graphc.ops.arrangement import diagonal  # written with what is defined here
+
+        return diagonal(x, k)
+    if x.ndim != 1:
+        raise ValueError(f"diag: wanted a vector or a matrix. Received: x.shape={x.shape}")
     wide = int(x.shape[0]) + builtins.abs(k)
     padded = pad(x, ((max(k, 0), max(-k, 0)),)) if k else x
     return where(np.eye(wide, k=k, dtype=bool), padded, cast_to(convert(0), x.dtype))
@@ -433,3 +495,8 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
     kind = DType.of(config.standardize_dtype(dtype))
     hot = Tensor(fn.one_hot(builder(), ids.value, num_classes, kind))
     return hot if axis in (-1, ids.ndim) else moveaxis(hot, -1, axis)
+
+
+def shown(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as users know it: the batch is the number of rows that is compiled for."""
+    return tuple(int(dim) for dim in shape)

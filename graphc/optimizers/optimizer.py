@@ -6,9 +6,10 @@ arrays it runs at once.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -37,15 +38,35 @@ class TensorArithmetic:
         return ops.cast(value, "float32")
 
 
+class Options(TypedDict, total=False):
+    """What every optimizer takes by name, beside its own arguments; `Optimizer` says what it means."""
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+
+
 class Optimizer:
     """Base class: `build` makes the slots of a list of variables, `update_step` changes one variable.
 
     learning_rate: a number, a `LearningRateSchedule` or a callable without arguments. weight_decay: every step begins
     with variable -= variable * weight_decay * learning_rate. clipnorm (per variable), global_clipnorm, clipvalue:
     limits of gradients, at most one of them. use_ema: keep moving averages of the variables, which replace them every
-    ema_overwrite_frequency steps (None: at the end of training). gradient_accumulation_steps k: one update with the
-    mean of k gradients.
+    ema_overwrite_frequency steps and at the end of training. loss_scale_factor: the loss is multiplied by it before its
+    gradients are taken (`scale_loss`), which are divided by it. gradient_accumulation_steps k: one update with the mean
+    of k gradients.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__signature__ = _full_signature(cls)  # type: ignore[attr-defined]
 
     def __init__(
         self,
@@ -79,6 +100,7 @@ class Optimizer:
         self._slots: list[Variable] = []
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
+        self._index: dict[int, int] = {}
         self._excluded: set[int] = set()
         self._excluded_names: list[str] = []
         with absolute_scope(self.name):
@@ -165,33 +187,59 @@ class Optimizer:
     lr = learning_rate
 
     def _scheduled(self, schedule: Any) -> Any:
+        # counts every call of `apply`, also those that only accumulate
         if current_tracer() is None:
-            return schedule(int(self.iterations))
-        step = ops.cast(self.iterations, "float32")
+            return schedule(int(self._iterations))
+        step = ops.cast(self._iterations, "float32")
         return schedule(step)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_slots" in self.__dict__ and isinstance(value, Variable) and name not in ("_iterations", "_learning_rate"):
+            self._track(value)
+        super().__setattr__(name, value)
+
+    def _track(self, variable: Variable) -> None:
+        if not any(variable is slot for slot in self._slots):
+            self._slots.append(variable)
+
     def add_variable(
-        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+        self,
+        shape: Any,
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
     ) -> Variable:
-        """A new slot."""
+        """A new variable of the optimizer's state."""
         with absolute_scope(self.name):
             slot = Variable(initializers.get(initializer), tuple(shape), dtype, trainable=False, name=name)
-        self._slots.append(slot)
+        self._track(slot)
         return slot
 
     def add_variable_from_reference(
         self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> Variable:
         """A new slot like this variable."""
-        full = "_".join(filter(None, (reference_variable.path.replace("/", "_"), name)))
-        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, full)
+        full = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
+        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=full)
 
     def add_optimizer_variables(
         self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
     ) -> Any:
-        """Slots like these variables: a list for one name, or a tuple of lists, made side by side, for several."""
+        """Slots like these variables: a list for one name, or a tuple of lists, made side by side, for several.
+
+        initializer: one for all names, or a list of one for each.
+        """
         names = (name,) if isinstance(name, str) else tuple(name)
-        rows = [[self.add_variable_from_reference(v, n, initializer) for n in names] for v in trainable_variables]
+        starts = list(initializer) if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        if len(starts) != len(names):
+            raise ValueError(
+                "The number of provided names must match the number of provided initializers. Received "
+                f"name='{name}', initializer='{initializer}'"
+            )
+        pairs = list(zip(names, starts, strict=True))
+        rows = [[self.add_variable_from_reference(v, n, start) for n, start in pairs] for v in trainable_variables]
         lists = tuple([row[i] for row in rows] for i in range(len(names)))
         return lists[0] if isinstance(name, str) else lists
 
@@ -221,23 +269,39 @@ class Optimizer:
         return self._iterations
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
-        """One step. ValueError if these are not the variables the optimizer was built for."""
+        """One step; variables whose gradient is None stay. In a traced step it becomes part of the graph.
+
+        ValueError if these are not the variables the optimizer was built for, or if there are no gradients at all.
+        """
+        if len(grads) == 0:
+            return
         if trainable_variables is None:
+            if not self.built:
+                raise ValueError(
+                    "When passing `grads` without `variables`, the optimizer must already be built on a list of "
+                    "variables. Call `optimizer.build(trainable_variables)` first."
+                )
             trainable_variables = self._trainable_variables
+        variables = list(trainable_variables)
         if not self.built:
-            self.build(trainable_variables)
-        self._check_known(trainable_variables)
-        if len(grads) != len(trainable_variables):
+            self.build(variables)
+        self._check_known(variables)
+        if len(grads) != len(variables):
             raise ValueError(
                 f"The number of gradients must match the number of variables. Received: {len(grads)} gradients for "
-                f"{len(trainable_variables)} variables"
+                f"{len(variables)} variables"
             )
+        present = _without_missing(grads, variables)
         tracer = current_tracer()
         if tracer is None:
-            run_eagerly(self._step, ([np.asarray(g) for g in grads], list(trainable_variables)), {})
+            run_eagerly(self._step, ([np.asarray(g) for g, _ in present], [v for _, v in present]), {})
             return
         with tracer.builder.direction("update"):
-            self._step(list(grads), list(trainable_variables))
+            self._step([g for g, _ in present], [v for _, v in present])
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss whose gradients `apply` takes."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def _check_known(self, variables: Sequence[Variable]) -> None:
         unknown = [variable for variable in variables if id(variable) not in self._index]
@@ -249,26 +313,35 @@ class Optimizer:
             )
 
     def _step(self, grads: list[Any], variables: list[Variable]) -> None:
+        if self.loss_scale_factor is not None:
+            grads = [gradient / self.loss_scale_factor for gradient in grads]
         if self.gradient_accumulation_steps:
-            self._accumulated_step(grads, variables)
+            self._accumulated_update(grads, variables)
         else:
             self._update(grads, variables)
+        if self.use_ema:
+            self._average()
+        for variable in variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable.value))
         self._iterations.assign(self._iterations + 1)
 
-    def _accumulated_step(self, grads: list[Any], variables: list[Variable]) -> None:
+    def _accumulated_update(self, grads: list[Any], variables: list[Variable]) -> None:
         """Every k-th call updates with the mean of k gradients; the others only add up."""
-        tracer = current_tracer()
-        assert tracer is not None
-        steps = self.gradient_accumulation_steps
-        is_update = ops.equal(ops.mod(self._iterations + 1, steps), 0)
-        totals = [self.slot(self._accumulators, v) + g for v, g in zip(variables, grads, strict=True)]
-        before = dict(tracer.current)
-        self._update([total / float(steps or 1) for total in totals], variables)
-        for variable in [v for v, value in tracer.current.items() if value != before.get(v, tracer.inputs[v])]:
-            old = tracer.tensor(before.get(variable, tracer.inputs[variable]))
-            tracer.assign(variable, ops.where(is_update, tracer.read(variable), old))
-        for variable, total in zip(variables, totals, strict=True):
-            self.slot(self._accumulators, variable).assign(ops.where(is_update, ops.zeros_like(total), total))
+        steps = self.gradient_accumulation_steps or 1
+        sums = [self.slot(self._accumulators, variable) for variable in variables]
+        totals = [held + gradient for held, gradient in zip(sums, grads, strict=True)]
+
+        def update() -> None:
+            self._update([total / float(steps) for total in totals], variables)
+            for held in self._accumulators:
+                held.assign(ops.zeros_like(held))
+
+        def accumulate() -> None:
+            for held, total in zip(sums, totals, strict=True):
+                held.assign(total)
+
+        ops.cond(ops.equal(ops.mod(self._iterations + 1, steps), 0), update, accumulate)
 
     def _update(self, grads: list[Any], variables: list[Variable]) -> None:
         rate = ops.cast(self.learning_rate, config.floatx())
@@ -276,11 +349,6 @@ class Optimizer:
         self._decay_weights(variables, rate)
         for gradient, variable in zip(grads, variables, strict=True):
             self.update_step(ops.cast(gradient, variable.dtype), variable, ops.cast(rate, variable.dtype))
-        if self.use_ema:
-            self._average(variables)
-        for variable in variables:
-            if variable.constraint is not None:
-                variable.assign(variable.constraint(variable.value))
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Change one variable."""
@@ -314,11 +382,17 @@ class Optimizer:
         return grads
 
     def _decay_weights(self, variables: list[Variable], rate: Any) -> None:
-        if self.weight_decay is None:
-            return
         for variable in variables:
-            if id(variable) not in self._excluded and not any(name in variable.path for name in self._excluded_names):
-                variable.assign(variable - variable * (float(self.weight_decay) * ops.cast(rate, variable.dtype)))
+            decay = self._decay_of(variable)
+            if decay is not None and self._use_weight_decay(variable):
+                variable.assign(variable - variable * (float(decay) * ops.cast(rate, variable.dtype)))
+
+    def _decay_of(self, variable: Variable) -> float | None:
+        return self.weight_decay
+
+    def _use_weight_decay(self, variable: Variable) -> bool:
+        """Whether the variable was not excluded."""
+        return id(variable) not in self._excluded and not any(name in variable.path for name in self._excluded_names)
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
@@ -329,19 +403,18 @@ class Optimizer:
         self._excluded |= {id(variable) for variable in var_list or ()}
         self._excluded_names = list(var_names or ())
 
-    def _average(self, variables: list[Variable]) -> None:
-        for variable in variables:
-            average = self.slot(self._averages, variable)
+    def _average(self) -> None:
+        for variable, average in zip(self._trainable_variables, self._averages, strict=True):
             # the first average is the variable itself
-            share = ops.where(ops.equal(self._iterations, 0), 0.0, self.ema_momentum)
+            share = ops.where(ops.equal(self.iterations, 0), 0.0, self.ema_momentum)
             average.assign(average * share + variable * (1.0 - share))
             if self.ema_overwrite_frequency:
-                due = ops.equal(ops.mod(self._iterations + 1, self.ema_overwrite_frequency), 0)
+                due = ops.equal(ops.mod(self.iterations + 1, self.ema_overwrite_frequency), 0)
                 variable.assign(ops.where(due, average, variable))
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
-        """After training: the moving averages, if there are any that were never written, replace the variables."""
-        if self.use_ema and not self.ema_overwrite_frequency:
+        """After training: the moving averages, if there are any, replace the variables."""
+        if self.use_ema:
             for variable in var_list:
                 variable.assign(self.slot(self._averages, variable).array)
 
@@ -383,8 +456,43 @@ class Optimizer:
             variable.assign(store[str(index)])
 
     def set_weights(self, weights: Sequence[Any]) -> None:
+        """Write these values into `variables`. ValueError before `build`, and if a shape does not fit."""
+        if not self.built:
+            raise ValueError(
+                "You are calling `set_weights()` on an optimizer that has not yet been built. Please call "
+                "`optimizer.build(trainable_variables)` to create the optimizer weights before calling `set_weights()`."
+            )
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
+
+
+def _full_signature(cls: Any) -> inspect.Signature:
+    """The constructor's signature with the names of `Options` in the place of `**options`."""
+    own = inspect.signature(cls.__init__)
+    shared = inspect.signature(Optimizer.__init__).parameters
+    parameters: list[inspect.Parameter] = []
+    for parameter in list(own.parameters.values())[1:]:
+        if parameter.kind is parameter.VAR_KEYWORD and parameter.name == "options":
+            named = [shared[name] for name in Options.__annotations__ if name not in own.parameters]
+            parameters.extend(p.replace(kind=p.KEYWORD_ONLY) for p in named)
+        else:
+            parameters.append(parameter)
+    return own.replace(parameters=parameters)
+
+
+def _without_missing(grads: Sequence[Any], variables: Sequence[Variable]) -> list[tuple[Any, Variable]]:
+    """(gradient, variable) pairs without those of gradient None, of which a warning tells."""
+    pairs = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+    if not pairs:
+        raise ValueError("No gradients provided for any variable.")
+    missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
+    if missing:
+        warnings.warn(
+            f"Gradients do not exist for variables {missing} when minimizing the loss. If using `model.compile()`, did "
+            "you forget to provide a `loss` argument?",
+            stacklevel=3,
+        )
+    return pairs
 
 
 def _legacy_arguments(learning_rate: Any, kwargs: dict[str, Any]) -> Any:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
 from graphc.ir.loop import Loop
-from graphc.ir.op import Op, Types, Value
+from graphc.ir.op import Node, Op, Types, Value
+from graphc.ir.rewrite import rebuild
 from graphc.ir.types import DType, Rows, TensorType
 from graphc.primitives import functions as fn
 
@@ -39,6 +40,20 @@ class Scan(Loop):
             _sample(_nested(Rows(6), 5), 3, (1, 1)),
             _sample(_swapped(3), 4, (2, 0)),
         ]
+
+
+def close_body(b: Builder, outputs: Sequence[Value]) -> tuple[Graph, list[Value]]:
+    """What a builder collected as a body, and the values of another graph that it reads: its last inputs stand for
+    them."""
+    known = {*b.inputs, *(value for node in b.nodes for value in node.outputs)}
+    read = (*(value for node in b.nodes for value in node.inputs), *outputs)
+    captured = list(dict.fromkeys(value for value in read if value not in known))
+    mapping = {value: b.parameter(value.name, value.type) for value in captured}
+    nodes: list[Node] = []
+    for node in b.nodes:
+        nodes.append(rebuild(node, tuple(mapping.get(value, value) for value in node.inputs)))
+        mapping.update((o, n) for o, n in zip(node.outputs, nodes[-1].outputs, strict=True) if o != n)
+    return Graph(b.name, tuple(b.inputs), tuple(nodes), tuple(mapping.get(v, v) for v in outputs)), captured
 
 
 def _sample(body: Graph, steps: int, counts: tuple[int, int], reverse: bool = False) -> tuple[Op, Types]:

@@ -14,7 +14,7 @@ import numpy as np
 from graphc.ir.builder import Builder
 from graphc.ir.op import Array, Op, Value
 from graphc.ir.types import DType, Rows, Shape, ShapeError, TensorType, size_of
-from graphc.primitives import contraction, elementwise, index, pool, random, reduce, sliding, source
+from graphc.primitives import contraction, control, elementwise, index, pool, random, reduce, sliding, source
 from graphc.primitives import conv as convolution
 from graphc.primitives import shape as shapes
 
@@ -768,3 +768,25 @@ def random_uniform(b: Builder, key: Value, shape: Shape, dtype: DType = DType.F3
     if dtype is not DType.F32:
         raise ShapeError(f"random_uniform: dtype is {dtype.value}, wanted f32 or f64")
     return sub(b, bitcast(b, bit_or(b, shr(b, bits, 9), 0x3F800000), dtype), 1)
+
+
+# ---- loops
+
+Step = Callable[[Builder, Sequence[Value], Sequence[Value]], tuple[Sequence[Value], Sequence[Value]]]
+"""(builder of the body, carries, elements of the sequences) -> (next carries, results of this step)."""
+
+
+def scan(
+    b: Builder, step: Step, carries: Sequence[Value], sequences: Sequence[Value], steps: int, reverse: bool = False
+) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """A loop over the first axis of the sequences: the last carries, and the results of all steps along a new first
+    axis. Values of this graph that the step reads are the same in every step."""
+    body = Builder("body")
+    body.loc = b.loc
+    before = [body.parameter("carry", value.type) for value in carries]
+    elements = [body.parameter("x", value.type.with_shape(value.shape[1:])) for value in sequences]
+    after, results = step(body, before, elements)
+    graph, captured = control.close_body(body, [*after, *results])
+    op = control.Scan(graph, steps, len(before), len(elements), reverse)
+    values = b.add_all(op, *carries, *sequences, *captured)
+    return values[: len(before)], values[len(before) :]

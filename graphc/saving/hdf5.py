@@ -72,12 +72,14 @@ def _datasets(file: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def weights_bytes(groups: Mapping[str, Group]) -> bytes:
-    """The file `model.weights.h5` of a state."""
-    return written(lambda file: _fill_weights(file, groups))
+def weights_bytes(groups: Mapping[str, Group], notes: Mapping[str, str] | None = None) -> bytes:
+    """The file `model.weights.h5` of a state. notes: texts to keep with it, which Keras does not look at."""
+    return written(lambda file: _fill_weights(file, groups, notes or {}))
 
 
-def _fill_weights(file: Any, groups: Mapping[str, Group]) -> None:
+def _fill_weights(file: Any, groups: Mapping[str, Group], notes: Mapping[str, str]) -> None:
+    for name, note in notes.items():
+        file.attrs[name] = note
     for path, group in groups.items():
         place = file.require_group(f"{path}/vars".lstrip("/"))
         if group.name is not None:

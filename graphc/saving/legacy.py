@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from graphc import losses, metrics
 from graphc.ir.op import Array
 from graphc.saving.hdf5 import Hdf5File, library, written
 from graphc.saving.model_files import KERAS_VERSION, model_of, parsed, reading, replace_with
@@ -73,8 +74,21 @@ def _old_entry(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _training_config(compile_config: dict[str, Any], optimizer: Any) -> dict[str, Any]:
     rest = {key: value for key, value in compile_config.items() if key != "optimizer"}
+    for key, table in (("loss", losses.OBJECTS), ("metrics", metrics.OBJECTS), ("weighted_metrics", metrics.OBJECTS)):
+        rest[key] = _long_names(rest.get(key), table)
     own = compile_config["optimizer"]["config"]
     return {**rest, "optimizer_config": {"class_name": get_registered_name(type(optimizer)), "config": own}}
+
+
+def _long_names(config: Any, table: Mapping[str, Any]) -> Any:
+    """Names of functions in full: Keras 3.15 does not find its own short ones (`mse`) in this format."""
+    if isinstance(config, str):
+        # what these mean depends on the shapes
+        is_open = config in ("accuracy", "acc", "crossentropy", "ce")
+        return config if is_open else getattr(table.get(config), "__name__", config)
+    if isinstance(config, dict) and "class_name" not in config:
+        return {key: _long_names(value, table) for key, value in config.items()}
+    return [_long_names(item, table) for item in config] if isinstance(config, (list, tuple)) else config
 
 
 def _fill_weights(group: Any, model: Any) -> None:

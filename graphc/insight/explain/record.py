@@ -78,7 +78,6 @@ def _graph(graph: Graph) -> dict[str, Any]:
         "nodes": [_vertex(node) for node in vertices],
         "edges": [list(dict.fromkeys(number[value.node] for value in node.inputs)) for node in vertices],
         "results": sorted({number[value.node] for value in graph.results}),
-        "layers": _consumers(graph),
     }
 
 
@@ -87,16 +86,6 @@ def _vertex(node: Node) -> list[Any]:
     what = node.op.role if isinstance(node.op, Parameter) else getattr(node.op, "label", node.op.mnemonic)
     line = f"{node.op.role} %{node.names[0]}" if isinstance(node.op, Parameter) else node_line(node)
     return [node.names[0], what, ", ".join(map(str, node.types)), node.loc.layer, node.loc.direction, line]
-
-
-def _consumers(graph: Graph) -> dict[str, list[str]]:
-    """For every layer the layers that read it: what the overview of layers is drawn from."""
-    found: dict[str, dict[str, None]] = {}
-    for node in graph.nodes:
-        for value in node.inputs:
-            if value.node.loc.layer != node.loc.layer:
-                found.setdefault(value.node.loc.layer, {})[node.loc.layer] = None
-    return {layer: list(readers) for layer, readers in found.items()}
 
 
 def _bodies(graph: Graph) -> dict[str, list[list[str]]]:

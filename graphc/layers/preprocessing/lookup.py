@@ -104,8 +104,7 @@ class StringLookup(IndexLookup, HostLayer):
 
     def get_config(self) -> dict[str, Any]:
         settings = {**super().get_config(), "encoding": self.encoding}
-        for name in ("vocabulary_dtype", "oov_method"):
-            del settings[name]
+        del settings["vocabulary_dtype"]
         return settings
 
 
