@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from codegen.halves import memory_type, narrowed, widened
 from codegen.loops import Buffer, Store, Transpose
 from codegen.state import Lanes, Val
 from codegen.values import Values
@@ -39,7 +40,7 @@ class Access(Values):
         return known[key]
 
     def _load_at(self, buffer: Buffer, place: Place, guard: str, load: Load) -> Val:
-        memory = "i8" if buffer.dtype is DType.BOOL else llvm_type(buffer.dtype.value)
+        memory = memory_type(buffer.dtype)
         if place.lanes == 1:
             name = self._load_scalar(place, guard, memory)
         else:
@@ -48,7 +49,9 @@ class Access(Values):
             type = memory if place.lanes == 1 else f"<{place.lanes} x i8>"
             zero = "0" if place.lanes == 1 else "zeroinitializer"
             name = self.asm.op(f"icmp ne {type} {name}, {zero}")
-        value = Val(name, buffer.dtype, place.lanes)
+        if buffer.dtype.is_half:
+            name = widened(self.asm, name, buffer.dtype, place.lanes)
+        value = Val(name, buffer.dtype.computed, place.lanes)
         if guard and (load.fill or place.lanes == 1):
             fill = self.splatted(Val(constant(load.dtype.value, 1, load.fill), load.dtype), place.lanes)
             value = self.selected(self._as_mask(guard, place.lanes), value, fill)
@@ -94,19 +97,21 @@ class Access(Values):
     def stored(self, stmt: Store) -> None:
         buffer = self.kernel.buffers[stmt.buffer]
         value = self.value(stmt.value)
-        if value.dtype is not buffer.dtype:
-            value = self.applied("cast", [value], buffer.dtype)
+        dtype = buffer.dtype.computed
+        if value.dtype is not dtype:
+            value = self.applied("cast", [value], dtype)
         place = self._place(stmt.buffer, stmt.index)
         if stmt.add:
             value = self.applied(
                 "add",
-                [self._load_at(buffer, place, "", Load(stmt.buffer, stmt.index, buffer.dtype)), value],
-                buffer.dtype,
+                [self._load_at(buffer, place, "", Load(stmt.buffer, stmt.index, dtype)), value],
+                dtype,
             )
         value = self.splatted(value, place.lanes)
-        memory, name = llvm_type(buffer.dtype.value), value.name
+        memory, name = memory_type(buffer.dtype), value.name
+        if buffer.dtype.is_half:
+            name = narrowed(self.asm, name, buffer.dtype, place.lanes)
         if buffer.dtype is DType.BOOL:
-            memory = "i8"
             name = self.asm.op(f"zext {value.type} {name} to {'i8' if place.lanes == 1 else f'<{place.lanes} x i8>'}")
         self._write(place, memory, name)
         for scope in self.scopes:
@@ -184,7 +189,7 @@ class Access(Values):
         buffer, base = self.kernel.buffers[number], self.bases[number]
         flat = self._flatten(number, buffer, index)
         step = flat.coefficient(self.lanes.var) if self.lanes else 0
-        memory = "i8" if buffer.dtype is DType.BOOL else llvm_type(buffer.dtype.value)
+        memory = memory_type(buffer.dtype)
         pointer = self.pointer(number, base, memory, flat)
         if any(not isinstance(i, Affine) for i in index):
             return self._indirect(buffer, base, pointer, memory, index, step)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from codegen.halves import computed_nests
 from codegen.loops import Buffer, Let
 from graphc.ir.graph import Graph
 from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, cast, rewrite
@@ -24,7 +25,7 @@ class Body:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.nests: dict[Node, tuple[Nest, ...]] = {n: n.op.nest(*(v.type for v in n.inputs)) for n in graph.nodes}
+        self.nests: dict[Node, tuple[Nest, ...]] = {node: computed_nests(node) for node in graph.nodes}
         self.buffers = [_buffer(v, f"in{i}" if not v.name else v.name) for i, v in enumerate(graph.inputs)]
         self.operand_of = {value: i for i, value in enumerate(graph.inputs)}
         self._names: dict[str, int] = {}
@@ -138,7 +139,7 @@ class Puller:
     def _name(self, value: Value, expr: Expr) -> Expr:
         if not isinstance(expr, Apply):
             return expr
-        reg = Reg(self.body.fresh(value.name), value.dtype)
+        reg = Reg(self.body.fresh(value.name), value.dtype.computed)
         self.lets.append(Let(reg, expr))
         return reg
 

@@ -22,10 +22,12 @@ Kernels = Mapping[str, Kernel | Driver]
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of a loop as a program; `kept` are the entries that its first phases prepare for all steps."""
+    """The body of a loop as a program; `kept` are the entries that its first phases prepare for all steps. What these
+    prepare for good lies in the arena behind the first `memory_bytes`."""
 
     program: Program
     kept: Collection[int]
+    memory_bytes: int
 
 
 def lower_loop(op: Loop, label: str, plan: LoopPlan, body: Body, kernels: Kernels, fixed: frozenset[int]) -> Lowered:
@@ -42,7 +44,7 @@ class _Lowering:
 
     def __init__(self, op: Loop, label: str, plan: LoopPlan, body: Body, kernels: Kernels) -> None:
         self.op, self.label, self.plan, self.kernels = op, label, plan, kernels
-        self.program, self.kept = body.program, body.kept
+        self.program, self.kept, self.arena_bytes = body.program, body.kept, body.memory_bytes
         self.inputs = len(op.body.inputs)
         self.types = [v.type for v in op.following()] + [op.sequence_type(v.type) for v in op.stacked()]
         self.spare_bytes = 0
@@ -53,7 +55,7 @@ class _Lowering:
 
     @property
     def _memory_bytes(self) -> int:
-        return aligned(self.program.arena_bytes) + self.spare_bytes
+        return aligned(self.arena_bytes) + self.spare_bytes
 
     @property
     def _memory(self) -> int:

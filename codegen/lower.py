@@ -187,7 +187,7 @@ class _Lowering:
         expr = puller.inline(value.node, nest.body, where)
         if not nest.reduce:
             return puller.lets, expr
-        reg = Reg(self.body.fresh(f"{value.name}.acc"), expr.dtype)
+        reg = Reg(self.body.fresh(f"{value.name}.acc"), expr.dtype.computed)
         position = row_major(axes) if nest.combine.startswith("arg") else None
         reduction = Reduction(reg, nest.combine, axes, tuple(puller.lets), expr, position)
         found = Reg(reg.name, DType.I32) if position is not None else reg
@@ -224,7 +224,7 @@ class _Lowering:
         nests = self.body.nests[window]
         (inner,) = self.body.nests[contraction]
         (value,) = contraction.outputs
-        reg = Reg(self.body.fresh(f"{value.name}.acc"), value.dtype)
+        reg = Reg(self.body.fresh(f"{value.name}.acc"), value.dtype.computed)
         asked: set[tuple[Index, ...]] = set()
 
         def accumulator(index: tuple[Index, ...]) -> Expr:
@@ -236,7 +236,7 @@ class _Lowering:
         for nest in nests:
             expr = puller.inline(window, nest.body, {a.name: Affine.of(a) for a in (*nest.axes, *nest.reduce)})
             result = window.outputs[nest.output]
-            found = Reg(self.body.fresh(f"{result.name}.acc"), expr.dtype)
+            found = Reg(self.body.fresh(f"{result.name}.acc"), expr.dtype.computed)
             position = row_major(nest.reduce) if nest.combine.startswith("arg") else None
             windows.append(Reduction(found, nest.combine, nest.reduce, (), expr, position))
             found = replace(found, dtype=DType.I32) if position is not None else found

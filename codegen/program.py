@@ -89,7 +89,7 @@ class _Builder:
             tuple(self.constants),
             tuple(map(self._final, self.entries)),
             (*self.preparing, *self.phases),
-            self._kept_offset + self.kept_bytes,
+            self.kept_offset + self.kept_bytes,
             self.scratch_bytes,
             len(self.preparing),
         )
@@ -141,12 +141,12 @@ class _Builder:
         return entries
 
     @property
-    def _kept_offset(self) -> int:
+    def kept_offset(self) -> int:
         """Where in the arena the workspaces begin that are kept: behind all others."""
         return self.plan.arena_bytes + self.workspace_bytes
 
     def _final(self, entry: Entry) -> Entry:
-        return Entry("arena", 0, self._kept_offset + entry.offset) if entry.place == KEPT else entry
+        return Entry("arena", 0, self.kept_offset + entry.offset) if entry.place == KEPT else entry
 
     def _arena_entry(self, offset: int) -> int:
         entry = Entry("arena", 0, offset)
@@ -183,7 +183,7 @@ class _Builder:
             return lower(body, label, self.library.target, fixed, choice)
         plan = self.plan.loops[node]
         inner = _Builder(plan.step, self.library)
-        step = Body(inner.build(), frozenset(inner.kept))
+        step = Body(inner.build(), frozenset(inner.kept), inner.kept_offset)
         return lower_loop(node.op, label, plan, step, self.library.kernels, fixed)
 
     def _constant_entries(self, lowered: Lowered) -> list[int]:

@@ -69,7 +69,7 @@ class RowGroup:
             (nest,) = self.body.nests[node]
             where = dict(zip((a.name for a in (*nest.axes, *nest.reduce)), self.index, strict=True))
             expr = puller.inline(node, nest.body, where)
-            reg = Reg(self.body.fresh(value.name), expr.dtype)
+            reg = Reg(self.body.fresh(value.name), expr.dtype.computed)
             position = row_major(self.row) if nest.combine.startswith("arg") else None
             reductions.append(Reduction(reg, nest.combine, self.row, (), expr, position))
             results.append((value, replace(reg, dtype=DType.I32 if position is not None else reg.dtype)))

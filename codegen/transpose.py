@@ -17,7 +17,10 @@ def transposed_axes(part: Part, buffers: Sequence[Buffer]) -> tuple[Axis, Axis] 
         return None
     (store,) = part.stores
     load = store.value
-    if not isinstance(load, Load) or load.guarded or load.dtype is DType.BOOL or store.add:
+    if not isinstance(load, Load) or load.guarded or store.add:
+        return None
+    # their registers are not what lies in memory
+    if load.dtype is DType.BOOL or buffers[load.operand].dtype.is_half:
         return None
     if load.dtype is not buffers[store.buffer].dtype or any(not isinstance(i, Affine) for i in load.index):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codegen import vecmath
+from codegen.halves import rounded
 from codegen.loops import Bound
 from codegen.state import State, Val
 from codegen.vector import constant, iota, llvm_type, splat
@@ -20,6 +21,8 @@ class Values(State):
     def value(self, expr: Expr) -> Val:
         match expr:
             case Const(value, dtype):
+                if dtype.is_half:
+                    value, dtype = float(dtype.numpy.type(value)), dtype.computed
                 return Val(constant(dtype.value, 1, value), dtype)
             case Reg():
                 return self.register(expr)
@@ -46,6 +49,10 @@ class Values(State):
         args = [self.splatted(a, lanes) for a in args]
         of = (args[1] if fn == "select" else args[0]).dtype
         names = [a.name for a in args]
+        if dtype.is_half:
+            # values of half types live in registers as f32, rounded
+            wide = self.applied("cast", args, dtype.computed)
+            return Val(rounded(self.asm, wide.name, dtype, lanes), wide.dtype, lanes)
         if fn in ("cast", "bitcast"):
             if of is dtype:
                 return args[0]

@@ -2,8 +2,8 @@
 
 python examples/regression_callbacks.py [--epochs 300] [--batch-size 32]
 
-How far diabetes goes within a year, from ten measurements of 342 patients. Guessing the mean is off by about 66 points
-for the 100 others, the model by about 46.
+How far diabetes goes within a year, from ten measurements of 342 patients. Guessing the mean is off by 60.6
+points for the 100 others, the model by 45.5.
 """
 
 from __future__ import annotations

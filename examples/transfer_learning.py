@@ -17,7 +17,7 @@ import digits
 import graphc as keras
 from graphc import layers
 
-FEW = 100
+FEW = 300
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     print(f"new head alone: {accuracy(model, test):.4f}")
 
     base.trainable = True
-    teach(model, few, 10 * options.epochs, 20, 0.0003)
+    teach(model, few, 10 * options.epochs, 20, 0.001)
     print(f"all of it tuned: {accuracy(model, test):.4f}")
 
     scratch = classifier(convolutions("untaught"))

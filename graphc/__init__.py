@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies",
-    "initializers", "layers", "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "random",
+    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random",
     "regularizers", "saving", "tree", "utils",
 )  # fmt: skip
 
@@ -36,6 +36,7 @@ _NAMES = {
     "Regularizer": "graphc.regularizers",
     "Sequential": "graphc.models",
     "Variable": "graphc.variables",
+    "check": "graphc.executables",
     "compile": "graphc.executables",
     "gradients": "graphc.differentiation",
     "name_scope": "graphc.scope",
@@ -47,6 +48,7 @@ __all__ = ["__version__", *sorted({*_MODULES, *_NAMES})]
 if TYPE_CHECKING:
     # what `__getattr__` finds, for type checkers and editors; a test compares the two
     from graphc import activations as activations
+    from graphc import applications as applications
     from graphc import backend as backend
     from graphc import callbacks as callbacks
     from graphc import config as config
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from graphc import layers as layers
     from graphc import losses as losses
     from graphc import metrics as metrics
+    from graphc import mixed_precision as mixed_precision
     from graphc import models as models
     from graphc import ops as ops
     from graphc import optimizers as optimizers
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from graphc.differentiation import GradientTape as GradientTape
     from graphc.differentiation import gradients as gradients
     from graphc.dtype_policies import DTypePolicy as DTypePolicy
+    from graphc.executables import check as check
     from graphc.executables import compile as compile
     from graphc.initializers import Initializer as Initializer
     from graphc.layers import Input as Input

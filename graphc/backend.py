@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from graphc.config import (
     backend,
     epsilon,
@@ -15,6 +17,7 @@ from graphc.config import (
     standardize_dtype,
 )
 from graphc.naming import clear_session, get_uid
+from graphc.tensor import is_keras_tensor
 
 __all__ = [
     "backend",
@@ -25,6 +28,8 @@ __all__ = [
     "image_data_format",
     "is_float_dtype",
     "is_int_dtype",
+    "is_keras_tensor",
+    "result_type",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
@@ -34,7 +39,15 @@ __all__ = [
 
 def is_float_dtype(dtype: Any) -> bool:
     """Whether `dtype` is a floating-point type."""
-    return standardize_dtype(dtype).startswith("float")
+    return "float" in standardize_dtype(dtype)
+
+
+def result_type(*dtypes: Any) -> str:
+    """The dtype in which these dtypes meet; Python's `bool`, `int` and `float` give way to any of their kind."""
+    from graphc.ops.dispatch import result_type as meet  # ops stand above
+
+    weak = {bool: False, int: 0, float: 0.0}
+    return meet(*(weak[d] if d in weak else np.empty(0, standardize_dtype(d)) for d in dtypes))
 
 
 def is_int_dtype(dtype: Any) -> bool:

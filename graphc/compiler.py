@@ -75,9 +75,7 @@ def compile_graph(
         return Image(_objects(graph.name, compilation.code, target), symbols, compilation.program)
 
     cache = _cache(options) if pipeline is None and arena and choices is None else None
-    image, library, addresses = _obtain(
-        cache, f"graph, {_kind(options)}\n{print_graph(graph)}", target, build
-    )
+    image, library, addresses = _obtain(cache, f"graph, {_kind(options)}\n{print_graph(graph)}", target, build)
     assert image.program is not None
     return Executable(
         image.program,
@@ -94,7 +92,7 @@ def compile_graph(
 
 def _kind(options: CompileOptions) -> str:
     """The options that change the code."""
-    return f"winograd {options.winograd}, tuned {options.tune is not None}"
+    return f"winograd {options.winograd}, tuned {options.tune is not None}, within {options.memory_limit}"
 
 
 def tuned(graph: Graph, options: CompileOptions) -> Mapping[str, Choice]:
@@ -119,7 +117,12 @@ def analyse(
     arena: bool = True,
     choices: Mapping[str, Choice] | None = None,
 ) -> Compilation:
-    """Everything up to the LLVM text: passes, memory plan, kernels. All of it is also written to `options.dump`."""
+    """Everything up to the LLVM text: passes, memory plan, kernels. All of it is also written to `options.dump`.
+
+    Within `options.memory_limit`, if there is one: MemoryError with the bytes that are needed at least.
+    """
+    if options.memory_limit is not None:
+        return _within_limit(graph, options, pipeline, arena, choices)
     from codegen.program import build_program
     from passes.manager import run_passes
     from passes.memory import plan_memory
@@ -141,6 +144,36 @@ def analyse(
     if dump:
         compilation.write(dump)
     return compilation
+
+
+def _within_limit(
+    graph: Graph,
+    options: CompileOptions,
+    pipeline: Sequence[Pass] | None,
+    arena: bool,
+    choices: Mapping[str, Choice] | None,
+) -> Compilation:
+    """The first compilation within the limit: as it is, or with more and more values computed again."""
+    from passes.manager import run_passes
+    from passes.pipeline import pipeline as standard
+    from passes.recompute import LEVELS, recompute
+
+    assert options.memory_limit is not None
+    *steps, last = standard(with_winograd=options.winograd) if pipeline is None else pipeline
+    quiet = replace(options, memory_limit=None, dump=None)
+    threads = options.threads or default_threads()
+    prepared = run_passes(graph, steps, verify=options.verify)
+    needed = []
+    for level in (0, *LEVELS):
+        more = (functools.partial(recompute, level=level),) if level else ()
+        found = analyse(prepared, quiet, (*more, last), arena, choices)
+        needed.append(sum(found.program.memory_bytes(threads).values()))
+        if needed[-1] <= options.memory_limit:
+            return analyse(graph, replace(quiet, dump=options.dump), (*steps, *more, last), arena, choices)
+    raise MemoryError(
+        f"{graph.name} needs {needed[0]:,} bytes, and {min(needed):,} when values are computed again; the limit is "
+        f"{options.memory_limit:,}: a smaller batch or smaller layers need less"
+    )
 
 
 class _Clock:

@@ -16,6 +16,7 @@ from graphc.options import environment
 FLOATX_DTYPES = ("float16", "float32", "float64")
 DATA_FORMATS = ("channels_last", "channels_first")
 DTYPES = (
+    "bfloat16",
     "float16",
     "float32",
     "float64",
@@ -41,6 +42,8 @@ class _Settings:
     legacy_names: bool = True
     traceback_filtering: bool = True
     unsafe_deserialization: bool = False
+    # the dtype policy somebody set; without one it follows floatx
+    policy: Any = None
     # A limit that nobody set (missing key) comes from the environment; one that was set to None is no limit.
     limits: dict[str, int | None] | None = None
 
@@ -58,11 +61,31 @@ def floatx() -> str:
     return _settings.floatx
 
 
+def set_backend(backend: str) -> None:
+    """Accepts the one engine there is. ValueError for any other name."""
+    if backend != "graphc":
+        raise ValueError(f"graphc computes with its own compiler; there is no backend {backend!r}")
+
+
 def set_floatx(value: str) -> None:
     """Set `floatx()` to "float16", "float32" or "float64"."""
     if value not in FLOATX_DTYPES:
         raise ValueError(f"Unknown `floatx` value: {value}. Expected one of {FLOATX_DTYPES}")
     _settings.floatx = value
+
+
+def dtype_policy() -> Any:
+    """The `DTypePolicy` of layers whose dtype nobody gave: `floatx()` unless set."""
+    from graphc.dtype_policies import DTypePolicy  # policies are made of the dtypes here
+
+    return DTypePolicy(floatx()) if _settings.policy is None else _settings.policy
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Set `dtype_policy()` to a policy, or to the one of a name ("float32")."""
+    from graphc import dtype_policies
+
+    _settings.policy = dtype_policies.get(policy)
 
 
 def epsilon() -> float:
@@ -208,6 +231,24 @@ def disable_traceback_filtering() -> None:
 def is_traceback_filtering_enabled() -> bool:
     """The last of the two calls above."""
     return _settings.traceback_filtering
+
+
+def enable_flash_attention() -> None:
+    """Accepted for compatibility: attention has one implementation, which is chosen when a model is compiled."""
+
+
+def disable_flash_attention() -> None:
+    """Accepted for compatibility; see `enable_flash_attention`."""
+
+
+def is_flash_attention_enabled() -> bool:
+    """Always False."""
+    return False
+
+
+def is_nnx_enabled() -> bool:
+    """Always False: Flax belongs to another engine."""
+    return False
 
 
 @on_clear_session

@@ -7,17 +7,31 @@ from typing import Any
 from graphc import config
 
 
+MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
+
+
 class DTypePolicy:
-    """One dtype for weights and computation. ValueError for a name that is not a dtype."""
+    """One dtype for weights and computation, or "mixed_bfloat16" or "mixed_float16": weights in float32, computation in
+    half of that. ValueError for any other name.
+
+    Half types are stored in two bytes and computed in float32, rounded after every operation; products are summed in
+    float32.
+    """
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = config.standardize_dtype(name)
+        if name is None:
+            name = config.dtype_policy().name
+        self.name = name if name in MIXED else _checked(name)
 
     @property
     def compute_dtype(self) -> str:
-        return self.name
+        """The dtype of computation, and of what layers return."""
+        return MIXED.get(self.name, self.name)
 
-    variable_dtype = compute_dtype
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of weights."""
+        return "float32" if self.name in MIXED else self.name
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -36,13 +50,27 @@ class DTypePolicy:
         return f'<DTypePolicy "{self.name}">'
 
 
+def _checked(name: Any) -> str:
+    try:
+        return config.standardize_dtype(name)
+    except ValueError:
+        raise ValueError(
+            f"Cannot convert '{name}' to a mixed precision DTypePolicy. Valid policies include 'mixed_float16', "
+            "'mixed_bfloat16', and the name of any float dtype such as 'float32'."
+        ) from None
+
+
 Policy = DTypePolicy
+FloatDTypePolicy = DTypePolicy
 
 
 def get(identifier: Any) -> DTypePolicy:
     """The policy of a name, dtype, config or policy; None is the process-wide one."""
     if isinstance(identifier, DTypePolicy):
         return identifier
+    if identifier is None:
+        policy: DTypePolicy = config.dtype_policy()
+        return policy
     if isinstance(identifier, dict):
         return DTypePolicy(**identifier.get("config", {}))
     return DTypePolicy(identifier)

@@ -96,7 +96,7 @@ def _explanation(module: ModuleType, name: str) -> str:
         reason = UNSUPPORTED.get(path) or UNSUPPORTED.get(path.partition(".")[0])
         return f"keras.{path} is part of Keras {VERSION} but not supported by graphc{': ' + reason if reason else ''}"
     message = f"module {module.__name__!r} has no attribute {name!r}"
-    known = [known for known in dir(module) if not known.startswith("_")]
+    known = getattr(module, "__all__", None) or [known for known in dir(module) if not known.startswith("_")]
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     return f"{message}. Did you mean: {nearest[0]!r}?" if nearest else message
 

@@ -68,7 +68,8 @@ class CompileOptions:
     verify: 0, 1 or 2 (see GRAPHC_VERIFY); dump: directory for the stages; cache_dir: where executables are kept;
     cache: False neither reads nor writes that directory; winograd: False computes 3x3 convolutions of many channels
     directly: slower, with the smallest rounding errors; tune: for at most so many seconds other schedules are tried out
-    for the large kernels; what is found is kept in the cache directory.
+    for the large kernels; what is found is kept in the cache directory; memory_limit: bytes that weights, states, data
+    and intermediate values may take together, for which intermediate values are computed again where need be.
 
     Raises ValueError or TypeError for a value outside these.
     """
@@ -81,6 +82,7 @@ class CompileOptions:
     cache: bool = True
     winograd: bool = True
     tune: float | None = None
+    memory_limit: int | None = None
 
     def __post_init__(self) -> None:
         _check_cpu("cpu", self.cpu)
@@ -91,6 +93,8 @@ class CompileOptions:
             _check_path(name, getattr(self, name))
         if self.tune is not None and not (isinstance(self.tune, int | float) and 0 <= self.tune < float("inf")):
             raise ValueError(f"tune: wanted seconds, a number of at least 0, or None, got {self.tune!r}")
+        if self.memory_limit is not None:
+            _check_count("memory_limit", self.memory_limit)
         for name in ("cache", "winograd"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name}: wanted True or False, got {getattr(self, name)!r}")

@@ -197,17 +197,26 @@ def truncated_normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype
     return _clip(standard, inside) * kind.type(stddev) + kind.type(mean)
 
 
-def randint(shape: Shape, minval: int, maxval: int, dtype: Any = "int32", seed: Seed = None) -> Array:
+def randint(shape: Shape, minval: int, maxval: int, dtype: Any = "int32", seed: Seed = None) -> Any:
     """Integers of [minval, maxval); always minval when maxval <= minval. Limits beyond the dtype are clipped to it."""
-    _refuse_in_graph("randint")
     kind = _integer_dtype(dtype)
     least, most = int(np.iinfo(kind).min), int(np.iinfo(kind).max)
     low, high = min(max(int(minval), least), most), min(max(int(maxval), least), most + 1)
+    if _in_graph():
+        return _traced_integers(draw_seed(seed), shape, low, high, kind)
     # Narrow dtypes are drawn in 32 bits: the remainder of 16 random bits favours small offsets too much.
     width = max(np.iinfo(kind).bits, 32)
     offsets = _offsets(draw_seed(seed), _static(shape), max(high - low, 1), width)
     values: Array = offsets + offsets.dtype.type(low % (1 << width))
     return values.astype(kind)
+
+
+def _traced_integers(key: Any, shape: Shape, low: int, high: int, kind: np.dtype[Any]) -> Any:
+    from graphc import ops
+
+    if kind.itemsize > 4:
+        raise NotImplementedError(f"keras.random.randint in a graph: dtype {kind.name} is not supported; use int32")
+    return ops.random_integers(key, tuple(shape), low, high, kind.name)
 
 
 def _offsets(key: Key, shape: Shape, span: int, width: int) -> Array:
@@ -222,24 +231,34 @@ def _offsets(key: Key, shape: Shape, span: int, width: int) -> Array:
     return offsets
 
 
-def shuffle(x: ArrayLike, axis: int = 0, seed: Seed = None) -> Array:
+def shuffle(x: ArrayLike, axis: int = 0, seed: Seed = None) -> Any:
     """`x` in random order along `axis`; every line along the axis gets its own order."""
-    _refuse_in_graph("shuffle")
-    values = np.asarray(x)
     key = draw_seed(seed)
-    for _ in range(math.ceil(3 * math.log(max(1, values.size)) / math.log(_WORD))):
+    if _in_graph():
+        from graphc import ops
+
+        tensor = ops.convert_to_tensor(x)
+        return ops.random_order(key, tensor, axis, _shuffles(math.prod(map(int, tensor.shape))))
+    values = np.asarray(x)
+    for _ in range(_shuffles(values.size)):
         key, drawn = split(key)
         order = np.argsort(random_bits(drawn, values.shape), axis=axis, kind="stable")
         values = np.take_along_axis(values, order, axis)
     return values.copy() if values is x else values
 
 
-def categorical(logits: ArrayLike, num_samples: int, dtype: Any = "int32", seed: Seed = None) -> Array:
+def _shuffles(size: int) -> int:
+    """How often JAX sorts by new keys, so that equal ones do not matter."""
+    return math.ceil(3 * math.log(max(1, size)) / math.log(_WORD))
+
+
+def categorical(logits: ArrayLike, num_samples: int, dtype: Any = "int32", seed: Seed = None) -> Any:
     """Class indices drawn with the unnormalised log probabilities `logits` (batch, classes).
 
     Returns (batch, num_samples), by the Gumbel-max trick.
     """
-    _refuse_in_graph("categorical")
+    if _in_graph():
+        return _traced_choice(logits, num_samples, dtype, draw_seed(seed))
     scores = np.asarray(logits, _float_dtype(getattr(logits, "dtype", None)))
     if scores.ndim != 2:
         raise ValueError(f"categorical: wanted logits of shape (batch, classes), got shape {scores.shape}")
@@ -248,6 +267,45 @@ def categorical(logits: ArrayLike, num_samples: int, dtype: Any = "int32", seed:
     gumbel = -np.log(-np.log(draws))
     chosen: Array = np.argmax(gumbel + scores[:, :, None], axis=1)
     return chosen.astype(numpy_dtype(dtype))
+
+
+def _traced_choice(logits: Any, num_samples: int, dtype: Any, key: Any) -> Any:
+    from graphc import ops
+
+    scores = ops.convert_to_tensor(logits)
+    tiny = float(np.finfo(scores.dtype).tiny)
+    draws = ops.maximum(ops.random_uniform(key, (*scores.shape, num_samples), tiny, 1.0, scores.dtype), tiny)
+    gumbel = ops.negative(ops.log(ops.negative(ops.log(draws))))
+    return ops.cast(ops.argmax(gumbel + ops.expand_dims(scores, -1), axis=1), dtype)
+
+
+def gamma(shape: Shape, alpha: ArrayLike, dtype: Any = None, seed: Seed = None) -> Array:
+    """Floats of the gamma distribution of shape `alpha` and scale 1, on arrays only; not JAX's numbers."""
+    kind = _float_dtype(dtype)
+    return np.asarray(_host_generator("gamma", seed).gamma(np.asarray(alpha), size=_static(shape)), kind)
+
+
+def beta(shape: Shape, alpha: ArrayLike, beta: ArrayLike, dtype: Any = None, seed: Seed = None) -> Array:
+    """Floats of the beta distribution of `alpha` and `beta`, on arrays only; not JAX's numbers."""
+    kind = _float_dtype(dtype)
+    return np.asarray(_host_generator("beta", seed).beta(np.asarray(alpha), np.asarray(beta), _static(shape)), kind)
+
+
+def binomial(shape: Shape, counts: ArrayLike, probabilities: ArrayLike, dtype: Any = None, seed: Seed = None) -> Array:
+    """How many of `counts` trials succeed, as floats, on arrays only; not JAX's numbers."""
+    kind = _float_dtype(dtype)
+    trials, chances = np.asarray(counts).astype(np.int64), np.asarray(probabilities)
+    return np.asarray(_host_generator("binomial", seed).binomial(trials, chances, _static(shape)), kind)
+
+
+def _host_generator(name: str, seed: Seed) -> np.random.Generator:
+    """numpy's counter-based generator under the key of this draw."""
+    if _in_graph():
+        raise NotImplementedError(
+            f"keras.random.{name} cannot be part of a model: its algorithm repeats until a draw is accepted; draw "
+            "outside of it and pass the numbers in"
+        )
+    return np.random.Generator(np.random.Philox(key=[int(word) for word in draw_seed(seed)]))
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None) -> Any:
@@ -272,13 +330,6 @@ def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None =
 
 def _in_graph() -> bool:
     return current_tracer() is not None
-
-
-def _refuse_in_graph(name: str) -> None:
-    if _in_graph():
-        raise NotImplementedError(
-            f"keras.random.{name} cannot be part of a model yet; draw outside of it and pass the numbers in"
-        )
 
 
 def _uniform(key: Any, shape: Shape, minval: float, maxval: float, dtype: np.dtype[Any]) -> Any:

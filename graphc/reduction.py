@@ -55,7 +55,7 @@ def reduce_to_samplewise_values(values: Any, sample_weight: Any, dtype: str) -> 
     """One (weighted) value per sample, and the weights broadcast to them."""
     mask = getattr(values, "_keras_mask", None)
     values = ops.cast(values, dtype)
-    if sample_weight is not None or mask is not None:
+    if sample_weight is not None:  # as in Keras, masked values count where there are no weights
         weights = apply_mask(sample_weight, mask, dtype, "sum")
         values, weights = squeeze_or_expand_to_same_rank(values, ops.cast(weights, dtype))
         weight_rank = len(weights.shape)

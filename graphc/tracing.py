@@ -109,7 +109,9 @@ class Tracer:
             kind = TensorType(variable.shape, DType.of(variable.array.dtype))
             self.inputs[variable] = self.current[variable] = self.builder.input(name, kind, role)
             self.versions[variable] = [self.inputs[variable]]
-        return Tensor(self.current[variable])
+        value = self.current[variable]
+        kind = DType.of(variable.dtype)
+        return Tensor(value if value.dtype is kind else self.builder.add(Cast(kind), value))
 
     def assign(self, variable: Variable, value: Any) -> Tensor:
         """From here on the variable holds `value`, and after the run too."""
@@ -124,7 +126,7 @@ class Tracer:
         """The value in the variable's dtype. ValueError if it has another shape."""
         from graphc import ops  # written with tensors itself
 
-        new: Tensor = ops.cast(ops.convert_to_tensor(value), variable.dtype)
+        new: Tensor = ops.cast(ops.convert_to_tensor(value), variable.array.dtype)
         if new.shape != variable.shape:
             raise ValueError(
                 "The shape of the target variable and the shape of the target value in `variable.assign(value)` must "
@@ -191,7 +193,7 @@ def tracing(tracer: Tracer | None) -> Iterator[None]:
         active_tracer.reset(token)
 
 
-def contains(kind: type, structure: Any) -> bool:
+def contains(kind: type | tuple[type, ...], structure: Any) -> bool:
     """Whether a leaf of nested lists, tuples and dicts is an instance of `kind`."""
     if isinstance(structure, (list, tuple)):
         return any(contains(kind, child) for child in structure)

@@ -6,7 +6,9 @@ The array is lent to executables, which update it in place; it is therefore neve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,20 @@ from graphc.tensor import Operators, active_tracer, current_tracer
 
 Array = NDArray[Any]
 ALIGNMENT = 64
+
+
+# The dtype in which the layer that is running reads its floating-point variables; None: as they are.
+_autocast: contextvars.ContextVar[str | None] = contextvars.ContextVar("autocast", default=None)
+
+
+@contextlib.contextmanager
+def autocasting(dtype: str | None) -> Iterator[None]:
+    """Inside, variables with `autocast` are read in this dtype."""
+    token = _autocast.set(dtype)
+    try:
+        yield
+    finally:
+        _autocast.reset(token)
 
 
 class Variable(Operators):
@@ -73,7 +89,10 @@ class Variable(Operators):
 
     @property
     def dtype(self) -> str:
-        return self.array.dtype.name
+        """The dtype of the array; inside of a layer that computes in another one, the dtype it is read in."""
+        stored = self.array.dtype.name
+        wanted = _autocast.get()
+        return wanted if wanted is not None and self.autocast and "float" in stored else stored
 
     @property
     def value(self) -> Any:

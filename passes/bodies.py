@@ -97,9 +97,12 @@ def _main_nodes(plan: Plan) -> Sequence[Facts]:
 
 
 def _location(plan: Plan) -> Loc:
-    """Where the anchor or the first reduction comes from; for maps the last node."""
+    """Where the anchor or the first reduction comes from; for maps the last node, or the last result of the forward pass
+    if there is one: a mask that is kept beside it for the gradient does not make a kernel backward."""
     main = _main_nodes(plan)
-    return (main[-1] if main[0].kind is Kind.MAP else main[0]).node.loc
+    loc = (main[-1] if main[0].kind is Kind.MAP else main[0]).node.loc
+    forward = [value.node.loc for value in plan.outputs if value.node.loc.direction == "forward"]
+    return forward[-1] if forward and loc.direction == "backward" and main[0].kind is Kind.MAP else loc
 
 
 def _body(nodes: Sequence[Node], operands: Sequence[Value], outputs: Sequence[Value]) -> Graph:

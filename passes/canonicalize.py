@@ -118,6 +118,36 @@ def concat_of_one(b: Builder, node: Node) -> Value | None:
     return node.inputs[0] if len(node.inputs) == 1 else None
 
 
+def sum_of_pads(b: Builder, node: Node) -> Value | None:
+    """Parts that are padded with zeros to lie beside each other and added are joined: the gradient of a split."""
+    pads = _addends(node.outputs[0])
+    axes = {axis for pad in pads for axis in _padded_axes(pad)}
+    if len(pads) < 2 or len(axes) != 1 or not all(_is_zero_pad(pad) for pad in pads):
+        return None
+    (axis,) = axes
+    pads = sorted(pads, key=lambda pad: _pad(pad).low[axis])
+    ends = [0, *(_pad(pad).low[axis] + int(pad.inputs[0].shape[axis]) for pad in pads)]
+    starts = [_pad(pad).low[axis] for pad in pads]
+    return fn.concat(b, [pad.inputs[0] for pad in pads], axis) if [*starts, node.types[0].shape[axis]] == ends else None
+
+
+def _addends(value: Value) -> list[Node]:
+    """The nodes whose results are added to make a value."""
+    if not isinstance(value.op, ew.Add):
+        return [value.node]
+    return [node for x in value.node.inputs for node in _addends(x)]
+
+
+def _padded_axes(node: Node) -> list[int]:
+    if not isinstance(node.op, Pad):
+        return []
+    return [axis for axis, ends in enumerate(zip(node.op.low, node.op.high, strict=True)) if any(ends)]
+
+
+def _is_zero_pad(node: Node) -> bool:
+    return isinstance(node.op, Pad) and node.op.value == 0 and min((*node.op.low, *node.op.high)) >= 0
+
+
 # ---- reductions
 
 
@@ -274,6 +304,11 @@ def _transpose(node: Node) -> Transpose:
     return node.op
 
 
+def _pad(node: Node) -> Pad:
+    assert isinstance(node.op, Pad)
+    return node.op
+
+
 def _reduction(node: Node) -> AxesReduction:
     assert isinstance(node.op, AxesReduction)
     return node.op
@@ -302,7 +337,7 @@ MOVES: Rules = {
 RULES = merge_rules(
     dict.fromkeys(COMMUTATIVE, (scalar_right,)),
     dict.fromkeys(REDUCTIONS, (reduce_nothing, merge_reductions, reduce_transpose, reduce_reshape)),
-    {Sum: (sum_of_broadcast,), Conv: (pad_into_conv,)},
+    {Sum: (sum_of_broadcast,), Conv: (pad_into_conv,), ew.Add: (sum_of_pads,)},
     MOVES,
     OUTWARD,
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
+from graphc.ir.interpret import eval_node
 from graphc.ir.op import Node, Value
 from graphc.ir.rewrite import rewrite
 from graphc.primitives.shape import Broadcast
@@ -40,7 +41,7 @@ def _fold(largest: int, budget: list[int], b: Builder, node: Node) -> Sequence[V
         return None
     budget[0] -= work
     with np.errstate(all="ignore"):
-        results = node.op.eval(*arrays)
+        results = eval_node(node, arrays)
     return [b.add(Constant(array), name=name) for array, name in zip(results, node.names, strict=True)]
 
 

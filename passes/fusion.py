@@ -7,18 +7,16 @@ of a body are in `laws.py`, the roofline that decides in `cost.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from graphc.ir.composite import body_labels
 from graphc.ir.graph import Graph
-from graphc.ir.loop import Loop
 from graphc.ir.op import Source, Value
 from graphc.ir.remarks import remark
 from passes.bodies import emit
 from passes.facts import Facts, FactsOf, Kind, root
 from passes.grouping import Groups, Plan
 from passes.laws import Form, Refusal, is_cheap
-from passes.loops import change_bodies
+from passes.loops import change_bodies, with_own_results
 from passes.results import own_results
 
 SMALL = 16384  # bytes up to which a kernel costs mostly its launch
@@ -37,7 +35,7 @@ def fuse(graph: Graph) -> Graph:
 
 
 def _fuse(graph: Graph, labels: set[str]) -> Graph:
-    graph = change_bodies(graph, lambda op: _fused_body(op, labels))
+    graph = change_bodies(graph, lambda op: with_own_results(op, lambda body: _fuse(body, labels)))
     owned = own_results(graph)
     facts = FactsOf(owned)
     if not any(f.kind.is_computed for f in facts.by_node.values()):
@@ -49,21 +47,6 @@ def _fuse(graph: Graph, labels: set[str]) -> Graph:
     join_producers(groups)
     _leave_remarks(groups)
     return emit(groups, facts, labels)
-
-
-def _fused_body(op: Loop, labels: set[str]) -> Graph:
-    """The body of a loop, fused. What is carried and stacked both is computed once, other results are their own."""
-    following = op.following()
-    first = {value: j for j, value in reversed(list(enumerate(op.stacked()))) if value in following}
-    shared = {j: following.index(value) for value, j in first.items()}
-    own = tuple(value for j, value in enumerate(op.stacked()) if j not in shared)
-    before = replace(op.body, outputs=(*following, *own))
-    after = _fuse(before, labels)
-    if after is before:
-        return op.body
-    rest = iter(after.outputs[op.carries :])
-    stacked = [after.outputs[shared[j]] if j in shared else next(rest) for j in range(len(op.stacked()))]
-    return replace(after, outputs=(*after.outputs[: op.carries], *stacked))
 
 
 def join_producers(groups: Groups) -> None:

@@ -136,6 +136,8 @@ def _pooled(members: Members, outputs: Collection[Value], contraction: Facts, wi
     before = ancestors(members, {contraction.node})
     if not _may_precede([f for f in members if f.node in before], contraction):
         return PROLOGUE_WORK
+    if any(f.is_cast for f in members if f.node in before):
+        return PROLOGUE_WORK  # the tile over the window's taps reads its operands as they are
     after = dependents(members, {window.node}) - {window.node}
     between = dependents(members, {contraction.node}) - {contraction.node, window.node} - after
     if not between <= ancestors(members, {window.node}):
@@ -154,6 +156,8 @@ def _pooled(members: Members, outputs: Collection[Value], contraction: Facts, wi
 
 def _may_precede(before: Members, anchor: Facts) -> bool:
     """Whether maps may be computed where the anchor reads them: casts, or little work on elements read seldom."""
+    if any(value.dtype.is_half for f in before if f.is_cast for value in f.node.outputs):
+        return False  # rounding to a half type is no work to repeat, and its result is half as large
     work = [f for f in before if not f.is_cast]
     if not work:
         return True

@@ -50,6 +50,22 @@ def in_bodies(step: Callable[..., Graph]) -> Callable[..., Graph]:
     return run
 
 
+def with_own_results(op: Loop, change: Callable[[Graph], Graph]) -> Graph:
+    """The body after a change that makes all results of a graph distinct: what is carried and stacked both may stay one
+    value, as the stack is where the next step finds it."""
+    following = op.following()
+    first = {value: j for j, value in reversed(list(enumerate(op.stacked()))) if value in following}
+    shared = {j: following.index(value) for value, j in first.items()}
+    own = tuple(value for j, value in enumerate(op.stacked()) if j not in shared)
+    before = replace(op.body, outputs=(*following, *own))
+    after = change(before)
+    if after is before:
+        return op.body
+    rest = iter(after.outputs[op.carries :])
+    stacked = [after.outputs[shared[j]] if j in shared else next(rest) for j in range(len(op.stacked()))]
+    return replace(after, outputs=(*after.outputs[: op.carries], *stacked))
+
+
 # ---- layout
 
 

@@ -10,6 +10,7 @@ from graphc.ir.op import Alias, Value
 from graphc.primitives.shape import Broadcast
 from graphc.primitives.source import Constant
 from passes.facts import is_input, root
+from passes.loops import change_bodies, with_own_results
 
 
 def own_results(graph: Graph) -> Graph:
@@ -17,8 +18,9 @@ def own_results(graph: Graph) -> Graph:
     result's, and for every check that no node computes.
 
     Then a result can be computed where it is wanted: in the caller's array or in the state's own memory. The same graph
-    when all results are their own.
+    when all results are their own. The same for the bodies of loops, where a stacked result may be what is carried.
     """
+    graph = change_bodies(graph, lambda op: with_own_results(op, own_results))
     b = Builder(graph=graph)
     taken: set[Value] = set()
     outputs = tuple(_own(b, value, taken) for value in graph.outputs)

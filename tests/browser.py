@@ -8,12 +8,20 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Self
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+START = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for number, pipe in enumerate(pipes, start=3):  # where the browser looks for them
+    os.dup2(pipe, number)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 KEYS = {"Enter": 13, "Escape": 27, "ArrowDown": 40, "ArrowUp": 38}
 
 
@@ -31,10 +39,16 @@ class Browser:
         there, mine = os.pipe()
         back, theirs = os.pipe()
         self._to, self._from = mine, back
-        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe"]
+        flags = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--remote-debugging-pipe",
+        ]
         flags += [f"--user-data-dir={self._folder.name}", f"--window-size={width},{height}", "--no-first-run"]
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{there} 4>&{theirs}', path, *flags, "about:blank"],
+            [sys.executable, "-c", START, str(there), str(theirs), path, *flags, "about:blank"],
             pass_fds=(there, theirs),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

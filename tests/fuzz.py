@@ -14,9 +14,11 @@ from dataclasses import replace
 import numpy as np
 from native import (
     NativeBody,
+    NativeProgram,
     assert_exact_enough,
     at_batch,
     compile_bodies,
+    compile_program,
     largest,
     poison,
     prefix,
@@ -32,6 +34,7 @@ from graphc.compiler import compile_graph
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import evaluate, interpret
+from graphc.ir.loop import Loop
 from graphc.ir.op import Alias, Array, Node, Role
 from graphc.options import CompileOptions
 from graphc.primitives.source import Constant
@@ -84,8 +87,7 @@ def check_kernels(graph: Graph, arrays: Arrays, rows: int, target: Target | None
     """Every kernel of a compiled graph, alone, against the interpreter; rows beyond `rows` (0: none) hold rubbish."""
     known = evaluate(graph, {v: arrays[v.name] for v in graph.inputs})
     nodes = [node for node in graph.nodes if has_kernel(node)]
-    bodies = compile_bodies([body_of(node) for node in nodes], target or host_target())
-    for node, body in zip(nodes, bodies, strict=True):
+    for node, body in compiled(nodes, target or host_target()).items():
         operands = [known[v] for v in node.inputs]
         try:
             check_body(body, operands, graph.batch or 1)
@@ -96,6 +98,12 @@ def check_kernels(graph: Graph, arrays: Arrays, rows: int, target: Target | None
             raise
 
 
+def compiled(nodes: Sequence[Node], target: Target) -> dict[Node, NativeBody | NativeProgram]:
+    single = [node for node in nodes if not isinstance(node.op, Loop)]
+    bodies = dict(zip(single, compile_bodies([body_of(node) for node in single], target), strict=True))
+    return bodies | {node: compile_program(body_of(node), target) for node in nodes if isinstance(node.op, Loop)}
+
+
 def has_kernel(node: Node) -> bool:
     return not isinstance(node.op, Alias) and not (isinstance(node.op, Constant) and node.op.splat is None)
 
@@ -104,13 +112,13 @@ def body_of(node: Node) -> Graph:
     return node.op.body if isinstance(node.op, Fused) else single_op(node.op, tuple(v.type for v in node.inputs))
 
 
-def check_body(body: NativeBody, operands: Sequence[Array], rows: int) -> None:
+def check_body(body: NativeBody | NativeProgram, operands: Sequence[Array], rows: int) -> None:
     found = body.run(operands, rows)
     assert_equal(found, body.run(operands, rows, at_start=True), "memory and chunks the other way round")
     assert_agree(body.graph, operands, found)
 
 
-def check_short_body(body: NativeBody, operands: Sequence[Array], rows: int) -> None:
+def check_short_body(body: NativeBody | NativeProgram, operands: Sequence[Array], rows: int) -> None:
     """The kernel on a short batch against the same body made for that batch."""
     inputs, outputs = body.graph.inputs, body.graph.outputs
     valid = [prefix(a, v.type, rows) for a, v in zip(operands, inputs, strict=True)]

@@ -143,6 +143,7 @@ def call_kernel(
 class NativeProgram:
     """A fused graph without weights, compiled for a target: all its phases, with every array on guarded memory."""
 
+    graph: Graph
     program: Program
     code: jit.LoadedCode
 
@@ -203,7 +204,8 @@ def _compiled_op(op: Op, types: Types, target: Target) -> NativeBody | NativePro
 def compile_program(graph: Graph, target: Target) -> NativeProgram:
     """A graph without weights, fused and compiled."""
     program, code = build_program(plan_memory(fuse(graph)), target)
-    return NativeProgram(program, jit.LoadedCode([jit.compile_object(text, target) for text in code.modules], target))
+    objects = [jit.compile_object(text, target) for text in code.modules]
+    return NativeProgram(graph, program, jit.LoadedCode(objects, target))
 
 
 def run_op(op: Op, types: Types, arrays: Sequence[Array], rows: int, target: Target) -> list[Array]:

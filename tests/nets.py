@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
@@ -83,4 +83,29 @@ def embedding(dtype: DType = F64, rows: int = 3) -> Graph:
     return b.build((fn.mean(b, fn.square(b, fn.gather(b, table, ids))),))
 
 
-NETS: tuple[Callable[[], Graph], ...] = (mlp, cnn, dropout, embedding)
+def lstm(dtype: DType = F64, rows: int = 24, steps: int = 5, units: int = 4) -> Graph:
+    """An LSTM layer over a sequence, a dense layer on its last output; the loss is a mean square."""
+    b = Builder("lstm")
+    x = b.input("x", TensorType((Rows(rows), steps, 3), dtype))
+    with b.layer("lstm"):
+        kernel, bias = (
+            parameter(b, "lstm/kernel", 3, 4 * units, dtype=dtype),
+            parameter(b, "lstm/bias", 4 * units, dtype=dtype),
+        )
+        recurrent = parameter(b, "lstm/recurrent", units, 4 * units, dtype=dtype)
+        zero = fn.constant(b, 0.0, dtype, (Rows(rows), units))
+
+        def step(b: Builder, state: Sequence[Value], parts: Sequence[Value]) -> tuple[Sequence[Value], Sequence[Value]]:
+            (h, c), (x,) = state, parts
+            z = fn.add(b, fn.add(b, fn.matmul(b, x, kernel), fn.matmul(b, h, recurrent)), bias)
+            i, f, g, o = (fn.slice_axis(b, z, 1, k * units, units) for k in range(4))
+            c = fn.add(b, fn.mul(b, fn.sigmoid(b, f), c), fn.mul(b, fn.sigmoid(b, i), fn.tanh(b, g)))
+            h = fn.mul(b, fn.sigmoid(b, o), fn.tanh(b, c))
+            return (h, c), (h,)
+
+        (last, _), _ = fn.scan(b, step, (zero, zero), (fn.transpose(b, x, (1, 0, 2)),), steps)
+    loss = fn.mean(b, fn.square(b, fn.sub(b, dense(b, last, "dense", 2), 0.5)))
+    return b.build((loss,), ("loss",))
+
+
+NETS: tuple[Callable[[], Graph], ...] = (mlp, cnn, dropout, embedding, lstm)

@@ -448,6 +448,41 @@ class _Maker:
         array = self.rng.standard_normal(self.dims(self.whole(0, 2), 600)).astype(np.float32).astype(self.float.numpy)
         return fn.constant(b, array)
 
+    def looped(self) -> Value:
+        """A loop over an axis of a value, with a step of a few random nodes; all steps or the last state."""
+        x = self.pick(lambda v: v.dtype is self.float and any(0 < v.shape[d] <= 17 for d in self.static_axes(v)))
+        axis = int(self.rng.choice([d for d in self.static_axes(x) if 0 < x.shape[d] <= 17]))
+        front = fn.transpose(self.b, x, [axis, *(d for d in range(x.type.rank) if d != axis)])
+        shape, reverse, steps = front.shape[1:], self.chance(0.3), int(x.shape[axis])
+        start = fn.broadcast_to(self.b, self.weight(*([1] * len(shape))), shape)
+        other = self.partner(start)
+        turns = [self.whole(0, 5) for _ in range(self.whole(1, 3))]
+        weight = None
+        if shape and not isinstance(shape[-1], Rows) and shape[-1] <= 65:
+            weight = self.weight(int(shape[-1]), int(shape[-1]), fan_in=int(shape[-1]))
+
+        def step(b: Builder, state: Sequence[Value], parts: Sequence[Value]) -> tuple[list[Value], list[Value]]:
+            new = fn.add(b, fn.mul(b, state[0], 0.5), parts[0])
+            for turn in turns:
+                new = self.turned(b, new, other, weight, turn)
+            new = fn.mul(b, fn.tanh(b, new), 0.9)
+            return [new], [fn.sub(b, new, state[0])]
+
+        (last,), (every,) = fn.scan(self.b, step, [start], [front], steps, reverse)
+        return every if self.chance(0.5) else last
+
+    def turned(self, b: Builder, x: Value, other: Value, weight: Value | None, turn: int) -> Value:
+        """One more node on the state of a loop, as the number says; it may mix the rows."""
+        if turn == 0 and weight is not None:
+            return fn.tanh(b, fn.matmul(b, x, weight) if x.type.rank > 1 else fn.einsum(b, x, "k", weight, "kn", "n"))
+        if turn == 1 and x.type.rank:
+            return fn.sub(b, x, fn.mean(b, x, -1, keepdims=True)) if x.shape[-1] else x
+        if turn == 2 and x.type.rank and x.type.size:
+            return fn.add(b, x, fn.tanh(b, fn.mean(b, x, 0, keepdims=True)))
+        if turn == 3 and x.type.rank and not isinstance(x.shape[-1], Rows):
+            return fn.flip(b, x, [-1])
+        return fn.mul(b, x, fn.sigmoid(b, other)) if turn == 4 else fn.sin(b, x)
+
     # Graphs
 
     def graph(self) -> Graph:
@@ -519,7 +554,7 @@ _INTEGER: tuple[Callable[[Builder, Value, Value], Value], ...] = (
 MOVES: tuple[tuple[Callable[[_Maker], Value], float], ...] = (
     (_Maker.unary, 4), (_Maker.binary, 5), (_Maker.choose, 1.5), (_Maker.boolean, 0.7), (_Maker.integer, 1.5), (_Maker.view, 4),
     (_Maker.reduced, 3), (_Maker.rowwise, 2), (_Maker.contracted, 3), (_Maker.convolved, 2), (_Maker.pooled, 1.5),
-    (_Maker.looked_up, 1.2), (_Maker.made, 1), (lambda maker: maker.data(), 0.7),
+    (_Maker.looked_up, 1.2), (_Maker.made, 1), (_Maker.looped, 1.2), (lambda maker: maker.data(), 0.7),
 )  # fmt: skip
 _SHARES = np.array([share for _, share in MOVES]) / sum(share for _, share in MOVES)
 

@@ -1,6 +1,6 @@
 """Models that are saved by graphc and loaded by Keras, and the other way round. A model is one decorated function.
 
-`python tests/saving_models.py FOLDER` is Keras's side: it loads `FOLDER/ours/NAME.keras` and `.h5`, saves its own models
+`python tests/saving_models.py FOLDER NAME...` is Keras's side: it loads `FOLDER/ours/NAME.keras` and `.h5`, saves its own models
 to `FOLDER/theirs` and writes what all of them give to `FOLDER/keras.npz`. `test_saving_keras.py` is graphc's side.
 """
 
@@ -81,7 +81,8 @@ def normalizations(k: Any) -> Any:
         k.layers.LayerNormalization(),
         k.layers.BatchNormalization(scale=False, trainable=False),
     ]
-    return regression(k, layers, 4, optimizer="nadam")
+    # Adam and its kin would blow the rounding errors in the gradients of weights before a normalization up to full steps
+    return regression(k, layers, 4, optimizer=k.optimizers.SGD(0.05, momentum=0.5))
 
 
 @model
@@ -121,7 +122,7 @@ def dropout_rate_zero(k: Any) -> Any:
 @model
 def schedule(k: Any) -> Any:
     rate = k.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)
-    loss = k.losses.Huber(0.5)
+    loss = k.losses.MeanSquaredError(reduction="sum")
     return regression(k, [k.layers.Dense(4)], 3, optimizer=k.optimizers.SGD(rate), loss=loss)
 
 
@@ -176,7 +177,7 @@ def nested(k: Any) -> Any:
     end = k.Model(end_start, k.layers.Dense(1)(end_start), name="end")
     x = k.Input((4,))
     made = k.Model(x, end(middle(middle(x))))
-    made.compile("adam", "mean_squared_error")
+    made.compile("sgd", "mean_squared_error")
     return made, data(4), data(1, seed=3)
 
 
@@ -224,7 +225,8 @@ def custom(k: Any) -> Any:
             self.inner = k.layers.Dense(3) if inner is None else k.saving.deserialize_keras_object(inner)
 
         def build(self, input_shape: Any) -> None:
-            self.inner.build(input_shape)
+            if not self.inner.built:
+                self.inner.build(input_shape)
             self.scale = self.add_weight(shape=(3,), initializer="ones", name="scale")
             self.steps = self.add_weight(shape=(), initializer="zeros", name="steps", trainable=False)
             self.built = True
@@ -257,14 +259,14 @@ def subclassed(k: Any) -> Any:
         def call(self, x: Any, training: Any = None) -> Any:
             x = self.zoo["a"][0](self.zoo["b"](x))
             for block in self.blocks:
-                x = block(x)
+                x = block(x, training=training)
             return self.out(x)
 
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "width": self.width}
 
     made = Tower(5)
-    made.compile("adam", "mse")
+    made.compile("sgd", "mse")
     made(data(4))
     return made, data(4), data(1, seed=3)
 
@@ -273,7 +275,7 @@ def subclassed(k: Any) -> Any:
 def shared_objects(k: Any) -> Any:
     start = k.initializers.RandomNormal(stddev=0.2, seed=3)
     layers = [k.layers.Dense(4, kernel_initializer=start), k.layers.Dense(4, kernel_initializer=start)]
-    return regression(k, layers, 3)
+    return regression(k, layers, 3, optimizer="nadam")
 
 
 def trained(k: Any, name: str) -> tuple[Any, Any, Any]:
@@ -305,12 +307,12 @@ def findings(k: Any, made: Any, x: Any, y: Any) -> dict[str, Any]:
     return found | {f"weight{index}": np.asarray(value) for index, value in enumerate(made.get_weights())}
 
 
-def keras_side(folder: Path) -> None:
+def keras_side(folder: Path, names: list[str]) -> None:
     import keras
 
     results: dict[str, Any] = {}
     (folder / "theirs").mkdir()
-    for name in MODELS:
+    for name in names:
         made, x, y = trained(keras, name)
         made.save(folder / f"theirs/{name}.keras")
         made.save_weights(folder / f"theirs/{name}.weights.h5")
@@ -324,4 +326,4 @@ def keras_side(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    keras_side(Path(sys.argv[1]))
+    keras_side(Path(sys.argv[1]), sys.argv[2:])

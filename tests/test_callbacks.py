@@ -5,7 +5,6 @@ The expected lines and histories were printed by Keras 3.15.1 for the same logs 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +16,6 @@ import pytest
 
 from graphc import callbacks
 from graphc.callbacks import (
-    BackupAndRestore,
     Callback,
     CallbackList,
     CSVLogger,
@@ -415,48 +413,6 @@ def test_checkpoint_problems_name_the_path(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Can save best model only with val_loss available"):
         fit(ModelCheckpoint(tmp_path / "a.keras", save_best_only=True), [0.5], validate=False)
     assert (tmp_path / "a.keras").exists()
-
-
-class Interruption(Callback):
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-
-def test_backup_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
-    folder = tmp_path / "backup"
-    with pytest.raises(KeyboardInterrupt):
-        fit([BackupAndRestore(folder), Interruption()], LOSSES[:4])
-    assert json.loads((folder / "training_metadata.json").read_text()) == {"epoch": 2, "batch": 0}
-    model = fit(BackupAndRestore(folder), LOSSES[:4])
-    assert model.history.epoch == [2, 3] and model.optimizer.built
-    assert not folder.exists()
-    assert fit([], LOSSES[:2], model=model).history.epoch == [0, 1]
-
-
-def test_backup_deletes_only_its_own_files(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
-    fit(BackupAndRestore(tmp_path, double_checkpoint=True), LOSSES[:2])
-    assert os.listdir(tmp_path) == ["thesis.txt"]
-
-
-def test_a_damaged_backup_falls_back_to_the_one_before(tmp_path: Path) -> None:
-    fit(BackupAndRestore(tmp_path, double_checkpoint=True, delete_checkpoint=False), LOSSES[:3])
-    (tmp_path / "latest.weights.h5").write_text("cut")
-    model = fit(BackupAndRestore(tmp_path, delete_checkpoint=False), LOSSES[:4])
-    assert model.history.epoch == [2, 3]
-
-
-def test_backup_says_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="Empty `backup_dir`"):
-        BackupAndRestore("")
-    model = Model()
-    model.built = False
-    with pytest.raises(ValueError, match="your model must be built before"):
-        fit(BackupAndRestore(tmp_path), [0.5], model=model)
-    (tmp_path / "latest.weights.h5").write_text("cut")
-    with pytest.raises(ValueError, match="invalid literal"):
-        fit(BackupAndRestore(tmp_path), [0.5])
 
 
 # ---- CSV, NaN, functions

@@ -142,7 +142,7 @@ def two_headed(metrics: bool = True) -> Any:
 
 def test_data_by_name_is_data_in_order() -> None:
     right, target = X[:, :2] + 1, W[:, None] * 3
-    given = [
+    given: list[dict[str, Any]] = [
         dict(x=[X, right], y=[Y, target], sample_weight=[W, W * 2]),
         dict(x={"right": right, "left": X}, y={"alpha": target, "zeta": Y}, sample_weight={"alpha": W * 2, "zeta": W}),
         dict(x=(X, right), y=(Y, target), sample_weight=(W, W * 2)),

@@ -91,7 +91,7 @@ def test_evaluate_counts_the_short_last_batch_by_its_size() -> None:
 def test_logs_seen_by_callbacks_are_running_means() -> None:
     seen: list[dict[str, float]] = []
 
-    class Watch(k.callbacks.Callback):  # type: ignore[misc]
+    class Watch(k.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             seen.append(dict(logs))
 
@@ -103,7 +103,7 @@ def test_logs_seen_by_callbacks_are_running_means() -> None:
 
 
 def test_stop_training_and_learning_rate_from_callbacks_without_recompiling() -> None:
-    class Halve(k.callbacks.Callback):  # type: ignore[misc]
+    class Halve(k.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.model.optimizer.learning_rate = float(self.model.optimizer.learning_rate) / 2
             self.model.stop_training = epoch == 2
@@ -128,7 +128,7 @@ def batches() -> Iterator[Any]:
         yield X[8:16], Y[8:16]
 
 
-class Pages(k.utils.PyDataset):  # type: ignore[misc]
+class Pages(k.utils.PyDataset):
     def __len__(self) -> int:
         return 3
 
@@ -170,7 +170,7 @@ class Sampling(n.Layer):
 
 
 def test_subclassed_model_with_noise_and_added_loss() -> None:
-    class Autoencoder(k.Model):  # type: ignore[misc]
+    class Autoencoder(k.Model):
         def __init__(self) -> None:
             super().__init__()
             self.mean, self.spread, self.decoder = n.Dense(2), n.Dense(2), n.Dense(4)

@@ -13,6 +13,7 @@ from graphc.ir.builder import Builder
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import evaluate
+from graphc.ir.loop import Loop
 from graphc.ir.op import Alias, Array, Contraction, Node, Reduction, Role, Value, View
 from graphc.ir.remarks import collect_remarks
 from graphc.ir.types import DType, Rows, TensorType
@@ -65,11 +66,13 @@ def mnemonics(kernel: Fused) -> list[str]:
 
 
 def check_groups(graph: Graph) -> None:
-    """Only kernels, reshapes and constant arrays; every body keeps the laws of its form."""
+    """Only kernels, loops of kernels, reshapes and constant arrays; every body keeps the laws of its form."""
     for node in graph.nodes:
-        assert isinstance(node.op, Fused | Alias | Constant), node
+        assert isinstance(node.op, Fused | Loop | Alias | Constant), node
         if isinstance(node.op, Fused):
             check_body(node.op.body)
+        if isinstance(node.op, Loop):
+            check_groups(node.op.body)
 
 
 def check_body(body: Graph) -> None:

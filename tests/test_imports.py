@@ -38,8 +38,14 @@ LAW = {
     "codegen": {"graphc.ir", "codegen"},
     "graphc.tuner": {"graphc.ir", "graphc.runtime", "passes", "codegen"},
     "graphc.compiler": {"graphc.ir", "graphc.primitives", "graphc.runtime", "graphc.options", "graphc.tuner", "passes", "codegen"},
+    "graphc.insight": {
+        "graphc.ir", "graphc.primitives", "graphc.runtime", "graphc.options", "graphc.compiler", "graphc.insight",
+        "passes", "codegen",
+    },
     "graphc.layers": {"graphc.ir", "graphc.options", "graphc.compiler", "graphc.layers", "graphc"},
-    "graphc": {"graphc.ir", "graphc.primitives", "graphc.options", "graphc.compiler", "graphc.layers", "graphc"},
+    "graphc": {
+        "graphc.ir", "graphc.primitives", "graphc.options", "graphc.compiler", "graphc.insight", "graphc.layers", "graphc",
+    },
 }
 
 # Outside module: the only files (or folders) that may import it.

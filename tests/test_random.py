@@ -193,5 +193,7 @@ def test_a_traced_draw_gives_the_same_numbers_and_advances(draw: Callable[[Any],
 
 
 def test_what_a_graph_cannot_draw_is_refused() -> None:
-    with pytest.raises(NotImplementedError, match="randint cannot be part of a model"):
-        run_eagerly(lambda: random.randint((2,), 0, 5), (), {})
+    with pytest.raises(NotImplementedError, match="gamma cannot be part of a model"):
+        run_eagerly(lambda: random.gamma((2,), 3.0), (), {})
+    with pytest.raises(NotImplementedError, match="randint in a graph: dtype int64 is not supported"):
+        run_eagerly(lambda: random.randint((2,), 0, 5, "int64"), (), {})

@@ -85,7 +85,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_script(path: Path, **variables: str) -> str:
-    return run_fresh("import sys, keras_alias; keras_alias.run(sys.argv[1])", str(path), **variables)
+    """What a script prints under `python -m graphc keras`."""
+    return run_fresh("from graphc.__main__ import main; raise SystemExit(main())", "keras", str(path), **variables)
 
 
 def shown(text: str) -> str:
@@ -111,8 +112,8 @@ def test_every_script_is_run() -> None:
 
 def test_both_names_are_one_module() -> None:
     run_fresh("""
-        import keras_alias
-        keras_alias.install()
+        from graphc import script
+        script.install()
         import keras, keras.layers, graphc
         from keras.datasets import mnist
         from keras.optimizers.schedules import ExponentialDecay
@@ -123,8 +124,8 @@ def test_both_names_are_one_module() -> None:
 
 def test_a_module_graphc_lacks_is_missing_under_the_name_of_keras() -> None:
     run_fresh("""
-        import keras_alias
-        keras_alias.install()
+        from graphc import script
+        script.install()
         try:
             import keras.no_such_module
         except ModuleNotFoundError as error:

@@ -136,7 +136,7 @@ def test_two_optimizers_two_losses_and_a_tape() -> None:
             self.judge_loss, self.maker_loss = k.metrics.Mean("judge"), k.metrics.Mean("maker")
             self.seeds = k.random.SeedGenerator(3)
 
-        def compile(self, judge: Any, maker: Any, loss: Any) -> None:
+        def compile(self, judge: Any, maker: Any, loss: Any) -> None:  # type: ignore[override]
             super().compile()
             self.judge_optimizer, self.maker_optimizer, self.loss_fn = judge, maker, loss
 
@@ -205,7 +205,9 @@ class Reported(Plain):
         super().__init__()
         self.peak = k.metrics.Mean("peak")
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+    def compute_loss(  # type: ignore[override]
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None
+    ) -> Any:
         return ops.mean(ops.abs(y - y_pred)) + 0.25
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:

@@ -43,7 +43,7 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
 def _floats(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return x if x.dtype.kind == "f" else x.astype(config.floatx())
-    return x if str(x.dtype).startswith("float") else ops.cast(x, config.floatx())
+    return x if "float" in str(x.dtype) else ops.cast(x, config.floatx())
 
 
 def decode_predictions(preds: Any, top: int = 5) -> list[list[tuple[str, str, float]]]:

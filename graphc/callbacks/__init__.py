@@ -7,6 +7,7 @@ from graphc.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from graphc.callbacks.control import LambdaCallback, LearningRateScheduler, TerminateOnNaN
 from graphc.callbacks.monitor import EarlyStopping, MonitorCallback, ReduceLROnPlateau
 from graphc.callbacks.records import CSVLogger, History, ProgbarLogger
+from graphc.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
@@ -22,5 +23,6 @@ __all__ = [
     "ProgbarLogger",
     "ReduceLROnPlateau",
     "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

@@ -25,7 +25,8 @@ def check(args: argparse.Namespace) -> None:
     """Compares passes, kernels and whole runs with the interpreter."""
     from graphc.insight.check import CheckFailure, check_graph
 
-    graph, arrays = graph_of(find(args.model), args)
+    graph, bindings = graph_of(find(args.model), args)
+    arrays = {value.name: bindings[value.name] for value in graph.inputs_of("param") if bindings}
     try:
         sys.stdout.write(f"{check_graph(graph, arrays, seed=args.seed)}\n")
     except CheckFailure as failure:

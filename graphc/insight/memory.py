@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
 
 from graphc.compiler import analyse
 from graphc.ir.columns import aligned_lines
 from graphc.ir.graph import Graph
-from graphc.ir.op import Role
 from graphc.ir.picture import plan_svg
 from graphc.ir.plan import Buffer, MemoryPlan
-from graphc.ir.program import Program, Slot
-from graphc.ir.types import TensorType
 from graphc.options import CompileOptions, compile_options
 from graphc.runtime.inspection import Compilation
 from graphc.runtime.pool import default_threads
 
-LINE = 64  # bytes of a cache line: no two threads' scratch memories share one
 SHOWN = 8  # buffers that are named at the peak
 
 
@@ -28,25 +21,14 @@ SHOWN = 8  # buffers that are named at the peak
 class MemoryUse:
     """The bytes of one step by what they are for.
 
-    weights, states (optimizer slots, random keys, running means): arrays that stay. constants: tables of the program.
-    inputs, outputs: arrays of a call at the compiled batch; a short batch takes the inputs a second time. arena: all
-    intermediate values. workspace: between the kernels of one computation. scratch: inside kernels, all threads.
+    `parts`: weights, states (optimizer slots, random keys, running means) and constants stay; inputs and outputs are
+    those of a call at the compiled batch (a short batch takes the inputs a second time); the arena holds all
+    intermediate values, the workspace what passes between the kernels of one computation, scratch what kernels of all
+    threads need inside.
     """
 
     plan: MemoryPlan
-    weights: int
-    states: int
-    constants: int
-    inputs: int
-    outputs: int
-    arena: int
-    workspace: int
-    scratch: int
-
-    @property
-    def parts(self) -> dict[str, int]:
-        names = ("weights", "states", "constants", "inputs", "outputs", "arena", "workspace", "scratch")
-        return {name: getattr(self, name) for name in names}
+    parts: dict[str, int]
 
     @property
     def total(self) -> int:
@@ -93,29 +75,12 @@ class MemoryUse:
 
 def memory_use(compilation: Compilation, threads: int | None = None) -> MemoryUse:
     """The memory of an analysed graph on so many threads (default: as many as a call uses)."""
-    program, plan = compilation.program, compilation.plan
-    return MemoryUse(
-        plan,
-        weights=_bytes(slot for slot in program.states if slot.role == Role.PARAM),
-        states=_bytes(slot for slot in program.states if slot.role != Role.PARAM),
-        constants=sum(array.nbytes for array in program.constants),
-        inputs=_bytes(program.inputs),
-        outputs=_bytes(program.outputs),
-        arena=plan.arena_bytes,
-        workspace=program.arena_bytes - plan.arena_bytes,
-        scratch=_scratch(program, threads or default_threads()),
-    )
+    plan, parts = compilation.plan, compilation.program.memory_bytes(threads or default_threads())
+    workspace = parts["arena"] - plan.arena_bytes
+    return MemoryUse(plan, {**parts, "arena": plan.arena_bytes, "workspace": workspace})
 
 
 def memory_of(graph: Graph, options: CompileOptions | None = None) -> MemoryUse:
     """The memory a graph will need, without making native code or taking any of it."""
     options = options or compile_options()
     return memory_use(analyse(graph, options), options.threads)
-
-
-def _bytes(slots: Iterable[Slot]) -> int:
-    return sum(TensorType(slot.shape, slot.dtype).nbytes for slot in slots)
-
-
-def _scratch(program: Program, threads: int) -> int:
-    return -(-program.scratch_bytes // LINE) * LINE * threads

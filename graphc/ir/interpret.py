@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from graphc.ir.graph import Graph
-from graphc.ir.op import Array, Value
+from graphc.ir.op import Array, Node, Value
 from graphc.ir.types import concrete
 
 
@@ -16,9 +16,18 @@ def evaluate(graph: Graph, arrays: Mapping[Value, Array]) -> dict[Value, Array]:
     known = {value: _conform(value, np.asarray(arrays[value])) for value in graph.inputs}
     with np.errstate(all="ignore"):
         for node in graph.nodes:
-            results = node.op.eval(*(known[value] for value in node.inputs))
-            known.update(zip(node.outputs, results, strict=True))
+            known.update(zip(node.outputs, eval_node(node, [known[value] for value in node.inputs]), strict=True))
     return known
+
+
+def eval_node(node: Node, arrays: Sequence[Array]) -> Sequence[Array]:
+    """The results of a node for arrays of its operands. Half types are computed in float32 and rounded."""
+    halves = any(type.dtype.is_half for type in (*node.types, *(value.type for value in node.inputs)))
+    if not halves or hasattr(node.op, "body"):
+        return node.op.eval(*arrays)
+    wide = [array.astype(v.dtype.computed.numpy) for v, array in zip(node.inputs, arrays, strict=True)]
+    results = node.op.eval(*wide)
+    return tuple(np.asarray(r).astype(t.dtype.numpy) for r, t in zip(results, node.types, strict=True))
 
 
 def interpret(graph: Graph, arrays: Mapping[Value, Array]) -> tuple[Array, ...]:

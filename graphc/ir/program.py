@@ -3,12 +3,13 @@ data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphc.ir.types import DType, Shape
+from graphc.ir.types import DType, Shape, TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,25 @@ class Program:
     arena_bytes: int
     scratch_bytes: int
     prepared: int = 0
+
+    def scratch_stride(self) -> int:
+        """Bytes between the scratch memories of two threads: none shares a cache line with another."""
+        return -(-self.scratch_bytes // 64) * 64
+
+    def memory_bytes(self, threads: int) -> dict[str, int]:
+        """All bytes a run needs, by what they are for: weights, states (slots of optimizers, keys, running means),
+        constants, inputs and outputs at the compiled batch, arena, and scratch of so many threads."""
+        weights = [slot for slot in self.states if slot.role == "param"]
+        return {
+            "weights": _nbytes(weights),
+            "states": _nbytes(self.states) - _nbytes(weights),
+            "constants": sum(array.nbytes for array in self.constants),
+            "inputs": _nbytes(self.inputs),
+            "outputs": _nbytes(self.outputs),
+            "arena": self.arena_bytes,
+            "scratch": threads * self.scratch_stride(),
+        }
+
+
+def _nbytes(slots: Iterable[Slot]) -> int:
+    return sum(TensorType(slot.shape, slot.dtype).nbytes for slot in slots)

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 
 class DType(Enum):
     """An element type; the value is the spelling used in dumps."""
 
+    F16 = "f16"
+    BF16 = "bf16"
     F32 = "f32"
     F64 = "f64"
     I8 = "i8"
@@ -35,7 +38,17 @@ class DType(Enum):
 
     @property
     def is_float(self) -> bool:
-        return self in (DType.F32, DType.F64)
+        return self in (DType.F16, DType.BF16, DType.F32, DType.F64)
+
+    @property
+    def is_half(self) -> bool:
+        """Whether values are stored in two bytes and computed in f32, then rounded."""
+        return self in (DType.F16, DType.BF16)
+
+    @property
+    def computed(self) -> DType:
+        """The dtype arithmetic on such values is done in."""
+        return DType.F32 if self.is_half else self
 
     @property
     def is_signed(self) -> bool:
@@ -58,6 +71,8 @@ class DType(Enum):
 
 
 _NUMPY: dict[DType, np.dtype[Any]] = {
+    DType.F16: np.dtype("float16"),
+    DType.BF16: np.dtype(ml_dtypes.bfloat16),
     DType.F32: np.dtype("float32"),
     DType.F64: np.dtype("float64"),
     DType.I8: np.dtype("int8"),

@@ -120,6 +120,11 @@ from graphc.layers.preprocessing.lookup import IntegerLookup, StringLookup
 from graphc.layers.preprocessing.normalization import Normalization
 from graphc.layers.preprocessing.pipeline import Pipeline
 from graphc.layers.preprocessing.text import TextVectorization
+from graphc.layers.recurrent.bidirectional import Bidirectional
+from graphc.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
+from graphc.layers.recurrent.conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
+from graphc.layers.recurrent.layers import GRU, LSTM, SimpleRNN
+from graphc.layers.recurrent.rnn import RNN, StackedRNNCells
 from graphc.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -163,6 +168,9 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "AdaptiveAveragePooling1D",
@@ -182,6 +190,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
@@ -191,6 +200,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
@@ -209,6 +221,7 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -231,6 +244,7 @@ __all__ = [
     "InputLayer",
     "InputSpec",
     "IntegerLookup",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -277,12 +291,15 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "StringLookup",
     "Subtract",
     "TextVectorization",

@@ -22,7 +22,7 @@ from graphc.random import SeedGenerator
 from graphc.scope import absolute_scope, current_path, name_scope
 from graphc.tensor import KerasTensor, Tensor, current_tracer
 from graphc.tracing import contains, infer_spec, map_leaves, run_eagerly
-from graphc.variables import Variable
+from graphc.variables import Variable, autocasting
 
 # Whether the layers being called are training; None: nobody has said.
 _training: contextvars.ContextVar[bool | None] = contextvars.ContextVar("training", default=None)
@@ -163,6 +163,14 @@ class Layer(LayerState):
             return np.asarray(array, self.compute_dtype)
         return array
 
+    def _cast_tensor(self, tensor: Tensor) -> Tensor:
+        from graphc import ops  # written with tensors itself
+
+        if not self.autocast or "float" not in tensor.dtype or tensor.dtype == self.compute_dtype:
+            return tensor
+        cast: Tensor = ops.cast(tensor, self.compute_dtype)
+        return cast
+
     def _bind(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """The arguments of `call` by name."""
         bound = inspect.signature(self.call).bind(*args, **kwargs)
@@ -202,7 +210,14 @@ class Layer(LayerState):
             kwargs = {**kwargs, "training": training}
         tracer = current_tracer()
         assert tracer is not None
-        with training_phase(training), tracer.builder.layer(current_path() or self.path), self._entered(tracer):
+        dtype = self.compute_dtype if self.autocast else None
+        with (
+            training_phase(training),
+            tracer.builder.layer(current_path() or self.path),
+            self._entered(tracer),
+            autocasting(dtype),
+        ):
+            args, kwargs = map_leaves(self._cast_tensor, Tensor, (args, kwargs))
             outputs = self.call(*args, **kwargs)
             outputs = map_leaves(tracer.read, Variable, outputs)
             self._called_shapes = [static_shape(x.shape) for x in tree.flatten(outputs) if isinstance(x, Tensor)]

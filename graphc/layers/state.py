@@ -44,7 +44,8 @@ class LayerState(Operation):
         if isinstance(value, LayerState):
             _add_once(self._layers, value)
         elif isinstance(value, Variable):
-            _add_once(self._trainable_variables if value.trainable else self._non_trainable_variables, value)
+            if not any(value is known for known in self._own_weights):
+                (self._trainable_variables if value.trainable else self._non_trainable_variables).append(value)
         elif isinstance(value, SeedGenerator):
             _add_once(self._seed_generators, value)
         elif getattr(value, "is_metric", False):
@@ -78,7 +79,7 @@ class LayerState(Operation):
         from graphc import constraints
 
         kind = config.standardize_dtype(dtype or self.variable_dtype)
-        default = "glorot_uniform" if kind.startswith("float") else "zeros"
+        default = "glorot_uniform" if "float" in kind else "zeros"
         sizes = (shape,) if isinstance(shape, int) else tuple(shape or ())
         values = initializers.get(default if initializer is None else initializer)
         with absolute_scope(current_path() or self.path):
@@ -86,6 +87,8 @@ class LayerState(Operation):
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._track(variable)
+        if not self.trainable:
+            variable.trainable = False
         return variable
 
     add_variable = add_weight

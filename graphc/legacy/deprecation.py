@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from pathlib import Path
@@ -25,4 +26,4 @@ def deprecated(message: str, category: type[Warning] = DeprecationWarning) -> No
 
 
 def _is_inside(filename: str) -> bool:
-    return filename.startswith((_PACKAGE, "<frozen importlib", "<frozen runpy"))
+    return filename.startswith((_PACKAGE, "<frozen importlib", "<frozen runpy", importlib.__file__))

@@ -21,7 +21,7 @@ __all__ = [
     "SKLearnTransformer",
 ]
 
-_RUN = ("batch_size", "callbacks", "class_weight", "epochs", "nb_epoch", "shuffle", "steps_per_epoch")
+_RUN: tuple[str, ...] = ("batch_size", "callbacks", "class_weight", "epochs", "nb_epoch", "shuffle", "steps_per_epoch")
 _RUN += ("validation_data", "validation_split", "verbose", "sample_weight", "initial_epoch")
 
 

@@ -24,7 +24,7 @@ Matrix = NDArray[np.float64]
 def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
     """The words of a text: what lies between separators; the characters of `filters` count as separators."""
     text = input_text.lower() if lower else input_text
-    text = text.translate(str.maketrans(dict.fromkeys(filters, split)))
+    text = text.translate({ord(character): split for character in filters})
     return [word for word in text.split(split) if word]
 
 

@@ -61,15 +61,28 @@ def _pairwise_equal(a: Any, b: Any) -> Any:
 
 
 def _positions(labels: Any) -> Any:
-    return ops.cumsum(ops.ones_like(ops.reshape(labels, (-1,))), axis=0)
+    return ops.arange(ops.shape(labels)[0])
 
 
 def ctc(y_true: Any, y_pred: Any) -> Any:
-    """NotImplementedError: graphc has no CTC."""
-    raise NotImplementedError(
-        "keras.losses.ctc is not supported by graphc: the sum over alignments is not implemented. Train the model with "
-        "Keras and load its weights, or use a loss per step"
-    )
+    """-log of the probability of all ways to spell labels (n, most labels) in logits (n, time, classes).
+
+    Class 0 is the blank and fills labels up (Graves et al. 2006).
+    """
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    if len(y_true.shape) != 2:
+        raise ValueError(
+            "Targets `y_true` are expected to be a tensor of shape `(batch_size, max_length)` in integer format. "
+            f"Received: y_true.shape={ops.shown(y_true.shape)}"
+        )
+    if len(y_pred.shape) != 3:
+        raise ValueError(
+            "Logits `y_pred` are expected to be a tensor of shape `(batch_size, max_length, num_classes)`. Received: "
+            f"y_pred.shape={ops.shown(y_pred.shape)}"
+        )
+    lengths = ops.sum(ops.cast(ops.not_equal(y_true, 0), "int32"), axis=-1)
+    steps = ops.full_like(lengths, int(y_pred.shape[1]))
+    return ops.ctc_loss(y_true, y_pred, lengths, steps, mask_index=0)
 
 
 class Dice(LossFunctionWrapper):
@@ -106,7 +119,9 @@ class Circle(LossFunctionWrapper):
 
 
 class CTC(LossFunctionWrapper):
-    """NotImplementedError: graphc has no CTC."""
+    """-log of the probability of labels, in any alignment with the steps of the logits; class 0 is the blank."""
+
+    sparse_targets = True
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "ctc", dtype: Any = None) -> None:
-        ctc(None, None)
+        super().__init__(ctc, reduction, name, dtype)

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc import losses, ops
 from graphc.metrics.metric import Metric
-from graphc.reduction import reduce_to_samplewise_values, squeeze_or_expand_to_same_rank
+from graphc.reduction import apply_mask, reduce_to_samplewise_values, squeeze_or_expand_to_same_rank
 from graphc.tensor import current_tracer
 
 
@@ -65,9 +65,7 @@ class MeanMetricWrapper(Mean):
     ) -> None:
         mask = getattr(y_pred, "_keras_mask", None)
         values = ops.convert_to_tensor(self._fn(y_true, y_pred, **self._fn_kwargs))
-        if mask is not None and getattr(values, "_keras_mask", None) is None:
-            values._keras_mask = mask
-        super().update_state(values, sample_weight)
+        super().update_state(values, apply_mask(sample_weight, mask, self.dtype, "sum"))
 
     def get_config(self) -> dict[str, Any]:
         base = {"name": self.name, "dtype": self.dtype}

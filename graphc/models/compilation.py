@@ -19,6 +19,9 @@ class Executables:
     built: bool
     loss: Any
     run_eagerly: bool
+    _tune_seconds: float | None = None
+    _check_numerics: bool = False
+    _memory_limit: int | None = None
 
     def _forget_executables(self) -> None:
         object.__setattr__(self, "_executables", {})
@@ -31,29 +34,39 @@ class Executables:
         like: Any = None,
         threads: int | None = None,
         tune: float | None = None,
+        check_numerics: bool | None = None,
+        memory_limit: int | None = None,
     ) -> Any:
         """The native executable of one step: with the mode alone the one used last, if there is one.
 
         mode: "infer", "train" or "evaluate". like: an example (x,), (x, y) or (x, y, sample_weight) whose dtypes and
         shapes without batch are compiled for. Without one the model's own inputs are taken, and for the other modes
         the targets its loss asks for: int32 class numbers for a sparse loss, else an array like the output.
+        check_numerics, memory_limit: other than `compile` was told; then the executable is a new one every time.
         """
         from graphc.models.executable import MODES
 
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}; received: {mode!r}")
-        is_plain = batch_size is None and like is None and threads is None and tune is None
+        is_plain = all(x is None for x in (batch_size, like, threads, tune, check_numerics, memory_limit))
         if is_plain and (latest := self._latest(mode)) is not None:
             return latest
         batch = checked_batch_size(batch_size) or DEFAULT_BATCH
-        if like is None:
-            like = self._example_inputs() if mode == "infer" else (*self._example_inputs(), self._example_targets())
-        parts = like if isinstance(like, tuple) else (like,)
-        return self._executable(mode, Signature.of(*(*parts, None, None)[:3]), batch, threads, tune)
+        signature = Signature.of(*self._example(mode, like))
+        if check_numerics is None and memory_limit is None:
+            return self._executable(mode, signature, batch, threads, tune)
+        return self._compile_step(mode, signature, batch, threads, tune, check_numerics, memory_limit)
 
     def _latest(self, mode: str) -> Any:
         """The executable of this mode that was compiled last, or None."""
         return next((found for key, found in reversed(self._executables.items()) if key[0] == mode), None)  # type: ignore[attr-defined]
+
+    def _example(self, mode: str, like: Any) -> tuple[Any, ...]:
+        """x, y and sample_weight to compile for: those given, or what the model's inputs and loss tell."""
+        if like is None:
+            like = self._example_inputs() if mode == "infer" else (*self._example_inputs(), self._example_targets())
+        parts = like if isinstance(like, tuple) else (like,)
+        return (*parts, None, None)[:3]
 
     def _example_inputs(self) -> tuple[Any, ...]:
         inputs = getattr(self, "input", None) if self.built else None
@@ -86,16 +99,26 @@ class Executables:
         return found
 
     def _compile_step(
-        self, mode: str, signature: Signature, batch: int, threads: int | None, tune: float | None
+        self,
+        mode: str,
+        signature: Signature,
+        batch: int,
+        threads: int | None,
+        tune: float | None,
+        check_numerics: bool | None = None,
+        memory_limit: int | None = None,
     ) -> Any:
         from graphc.models import trace
         from graphc.models.executable import ModelExecutable
 
         step = trace.TRACERS[mode](self, signature, batch)
-        given = {"threads": threads} if threads else {}
-        options = compile_options(**given, tune=self._tune_seconds if tune is None else tune)  # type: ignore[attr-defined]
+        given: dict[str, Any] = {"threads": threads} if threads else {}
+        given["tune"] = self._tune_seconds if tune is None else tune
+        given["memory_limit"] = self._memory_limit if memory_limit is None else memory_limit
+        guarded = self._check_numerics if check_numerics is None else check_numerics
         read = self._log_reader()  # type: ignore[attr-defined]
-        return ModelExecutable(mode, step, signature, batch, read, options, self.run_eagerly)
+        options = compile_options(**given)
+        return ModelExecutable(mode, step, signature, batch, read, options, self.run_eagerly, guarded)
 
     def _executable_for(self, mode: str, source: Source, rows: int) -> Any:
         """An executable for `rows` rows of this data: the smallest known one that is large enough, or a new one."""

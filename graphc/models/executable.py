@@ -35,6 +35,7 @@ class ModelExecutable:
         logs: Callable[[], dict[str, float]],
         options: Any,
         eager: bool = False,
+        guarded: bool = False,
     ) -> None:
         self.mode = mode
         self.step = step
@@ -42,12 +43,7 @@ class ModelExecutable:
         self.batch = batch
         self._read_logs = logs
         self._last: list[Array] = []
-        # eager: numpy interprets the graph, for debugging
-        self.native: Any = (
-            InterpretedExecutable(step.graph, step.bindings)
-            if eager
-            else compiler.compile_graph(step.graph, options, bind=step.bindings, watched=True)
-        )
+        self.native = _executable(step, options, eager, guarded)
 
     def __getattr__(self, name: str) -> Any:
         if name == "native":
@@ -88,6 +84,17 @@ class ModelExecutable:
     def packed(self, outputs: list[Array]) -> Any:
         """Outputs in the structure the model returns."""
         return tree.pack_sequence_as(self.step.outputs, outputs) if tree.is_nested(self.step.outputs) else outputs[0]
+
+
+def _executable(step: Step, options: Any, eager: bool, guarded: bool) -> Any:
+    """What runs a step. eager: numpy interprets the graph, for debugging; guarded: NaN and infinity are errors."""
+    if eager:
+        return InterpretedExecutable(step.graph, step.bindings)
+    if guarded:
+        from graphc.insight.numerics import GuardedExecutable
+
+        return GuardedExecutable(step.graph, options, step.bindings)
+    return compiler.compile_graph(step.graph, options, bind=step.bindings, watched=True)
 
 
 def _listed(signature: Signature) -> str:

@@ -7,12 +7,14 @@ from typing import Any
 
 from graphc import layers, tree
 from graphc.layers.layer import Layer
+from graphc.models.inspection import Inspection
 from graphc.models.saving import Saving
 from graphc.models.trainer import Trainer
 from graphc.operation import keras_tensors
 from graphc.saving.registry import CustomObjectScope, scope
 from graphc.tensor import KerasTensor
 from graphc.tracing import infer_spec
+from graphc.utils.messages import print_message
 
 
 def is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -20,8 +22,14 @@ def is_functional_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return (len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs)) or ("inputs" in kwargs and "outputs" in kwargs)
 
 
-class Model(Trainer, Saving):
+class Model(Trainer, Inspection, Saving):
     """`Model(inputs, outputs)` of KerasTensors, or a base class whose subclasses define layers and `call`."""
+
+    # of models that know their tensors: functional ones, and Sequential ones that are built
+    inputs: Any
+    outputs: Any
+    input: Any
+    output: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and is_functional_call(args, kwargs):
@@ -47,7 +55,7 @@ class Model(Trainer, Saving):
         raise NotImplementedError(f"Model {type(self).__name__} does not have a `call()` method implemented.")
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         """The layers directly inside."""
         return list(self._layers)
 
@@ -55,7 +63,7 @@ class Model(Trainer, Saving):
     def layers(self, _: Any) -> None:
         raise AttributeError("`Model.layers` attribute is reserved and should not be used. Please use another name.")
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """A layer by name or index. ValueError if there is none."""
         if index is not None and name is not None:
             raise ValueError(f"Provide only a layer name or a layer index. Received: index={index}, name={name}.")
@@ -89,11 +97,18 @@ class Model(Trainer, Saving):
         expand_nested: bool = False,
         show_trainable: bool = False,
         layer_range: list[str] | None = None,
+        *,
+        profile: bool = False,
     ) -> None:
-        """Print a table of the layers, their output shapes and numbers of parameters."""
+        """Print a table of the layers, their output shapes and numbers of parameters.
+
+        profile: beyond Keras: then also what every layer takes in a step, measured (see `profile`).
+        """
         from graphc.models.summary import print_summary
 
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        if profile:
+            (print_fn or print_message)(self.profile().by_layer())
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

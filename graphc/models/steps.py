@@ -40,6 +40,8 @@ class Steps:
         """The training step; returns the logs of an overridden `compute_metrics`; None: they are in the metrics."""
         loss, logs = self._forward_loss(data, training=True)
         variables = self.trainable_variables  # type: ignore[attr-defined]
+        if not self.optimizer.built:
+            self.optimizer.build(variables)  # the scale of the loss may be a variable of the optimizer
         self.optimizer.apply(gradients(self.optimizer.scale_loss(loss), variables), variables)
         return logs
 

@@ -61,11 +61,15 @@ class Trainer(Steps, Executables, OldMethods):
         auto_scale_loss: bool = True,
         *,
         tune: float | None = None,
+        check_numerics: bool = False,
+        memory_limit: int | None = None,
     ) -> None:
         """Choose optimizer, loss and metrics. Native code is compiled when the first data shows its shapes.
 
-        tune: beyond Keras: at most so many seconds a step are then spent on finding better schedules for the large
-        kernels (see `graphc.tuner`).
+        Beyond Keras: tune: at most so many seconds a step are then spent on finding better schedules for the large
+        kernels (see `graphc.tuner`). check_numerics: steps raise FloatingPointError where NaN or infinity appears
+        first, before anything is updated; slow. memory_limit: bytes a step may need in all; activations are computed again in
+        the backward pass where that helps, and MemoryError says what is needed at least where it does not.
         """
         self._compile_arguments = {
             "optimizer": optimizer,
@@ -90,6 +94,8 @@ class Trainer(Steps, Executables, OldMethods):
         self.steps_per_execution = steps_per_execution
         self.jit_compile = jit_compile
         self._tune_seconds = tune
+        self._check_numerics = check_numerics
+        self._memory_limit = memory_limit
         self.stop_training = False
         self.compiled = True
         self._forget_executables()

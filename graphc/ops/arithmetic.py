@@ -65,7 +65,7 @@ def _bits(integers: Callable[..., Value], x: Any, y: Any, bools: Callable[..., V
     if kind == "bool" and bools:
         return binary(bools, convert(x, kind), convert(y, kind), kind)
     if not kind.startswith(("int", "uint")):
-        raise ValueError(f"bits: wanted integers or bools, got {kind}")
+        raise ValueError(f"bitwise ops: wanted integers or bools, got {kind}")
     return binary(integers, x, y, kind)
 
 
@@ -210,7 +210,7 @@ def fmin(x1: Any, x2: Any) -> Any:
 def _ignoring_nan(function: Callable[..., Any], x1: Any, x2: Any) -> Any:
     kind = result_type(x1, x2)
     a, b = convert(x1, kind), convert(x2, kind)
-    if not kind.startswith("float"):
+    if "float" not in kind:
         return function(a, b)
     return where(isnan(a), b, where(isnan(b), a, function(a, b)))
 
@@ -330,7 +330,10 @@ def _scaled_i0(x: float) -> float:
 
 
 def _fitted(function: Callable[[Any], list[float]], degree: int) -> tuple[float, ...]:
-    return tuple(float(c) for c in np.polynomial.chebyshev.chebinterpolate(function, degree))
+    def at(points: Any) -> Array:
+        return np.array(function(points))
+
+    return tuple(float(c) for c in np.polynomial.chebyshev.chebinterpolate(at, degree))
 
 
 def _clenshaw(coefficients: tuple[float, ...], u: Any) -> Any:
@@ -389,7 +392,7 @@ conj = conjugate
 def angle(x: Any) -> Any:
     """The angle of a complex number, in radians; of a real number 0 or pi."""
     x = convert(x, float_type(x))
-    return arctan2(multiply(x, 0.0), x)
+    return arctan2(absolute(multiply(x, 0.0)), x)
 
 
 def _angles(x: Array) -> Array:
@@ -405,7 +408,7 @@ def copy(x: Any) -> Any:
 def signbit(x: Any) -> Any:
     """Whether the sign is set, also of -0.0 and NaN."""
     x = convert(x)
-    if x.dtype.startswith("float"):
+    if "float" in x.dtype:
         x = view(x, _same_size(x.dtype))
     return less(cast(x, "int32") if x.dtype == "bool" else x, 0)
 
@@ -442,7 +445,7 @@ def nextafter(x1: Any, x2: Any) -> Any:
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
     """NaN and the infinities replaced; infinities by default by the largest numbers of the dtype."""
     x = convert(x)
-    if not x.dtype.startswith("float"):
+    if "float" not in x.dtype:
         return x
     limits = np.finfo(x.dtype)
     x = where(isnan(x), nan, x)

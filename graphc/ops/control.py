@@ -194,9 +194,10 @@ def _branch(pred: Tensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any
     trace = tracer()
     before = dict(trace.current)
     first, held_first = true_fn(), dict(trace.current)
-    trace.current = dict(before)
+    # a variable that only a branch reads holds its value from before the step
+    trace.current = {**trace.inputs, **before}
     second, held_second = false_fn(), dict(trace.current)
-    trace.current = dict(before)
+    trace.current = {**trace.inputs, **before}
     for variable in dict.fromkeys([*held_first, *held_second]):
         start = trace.read(variable).value
         one, other = held_first.get(variable, start), held_second.get(variable, start)

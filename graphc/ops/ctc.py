@@ -152,7 +152,7 @@ def _beams(line: Array, width: int, blank: int) -> list[tuple[tuple[int, ...], f
                     _collect(after, (*path, label), 1, rested + step[label])
                 else:
                     _collect(after, (*path, label), 1, both + step[label])
-        best = sorted(after.items(), key=lambda item: -float(np.logaddexp(*item[1])))[:width]
+        best = sorted(after.items(), key=lambda item: -float(np.logaddexp(item[1][0], item[1][1])))[:width]
         beams = {path: (ends[0], ends[1]) for path, ends in best}
     return [(path, float(np.logaddexp(*ends))) for path, ends in beams.items()]
 

@@ -28,7 +28,7 @@ def op(function: F, concrete: Callable[..., Any] | None = None) -> F:
     """Makes an op of a function on Tensors: arguments may be KerasTensors, Tensors, Variables, arrays and numbers.
 
     KerasTensors give KerasTensors (and a node of the model), Tensors give Tensors, anything else numpy arrays, which
-    `concrete` computes if it is given.
+    `concrete` computes if it is given (while a graph is traced too: then they are constants of it).
     """
 
     @functools.wraps(function)
@@ -37,7 +37,8 @@ def op(function: F, concrete: Callable[..., Any] | None = None) -> F:
             from graphc.operation import OpCall  # operations infer shapes with ops
 
             return OpCall(function)(*args, **kwargs)
-        if current_tracer() is not None:
+        traced = current_tracer() is not None
+        if traced and (concrete is None or contains((Tensor, Variable), (args, kwargs))):
             return function(*args, **kwargs)
         if concrete is not None:
             return concrete(*map_leaves(_array_of, Variable, args), **map_leaves(_array_of, Variable, kwargs))
@@ -141,7 +142,8 @@ def result_type(*xs: Any) -> str:
     if not kinds:
         return ("bool", "int32", config.floatx())[weak]
     kind = _joined(kinds)
-    strong = {"b": 0, "i": 1, "u": 1, "f": 2}[kind.kind]
+    # numpy calls bfloat16, which is not its own, "V"
+    strong = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2}[kind.kind]
     return ("bool", "int32", config.floatx())[weak] if weak > strong else str(kind.name)
 
 
@@ -158,9 +160,10 @@ def _dtype_of(x: Any) -> str:
 
 
 def _joined(kinds: set[np.dtype[Any]]) -> np.dtype[Any]:
-    floats = {kind for kind in kinds if kind.kind == "f"}
+    floats = {kind for kind in kinds if kind.kind in "fV"}
     if floats:
-        return max(floats, key=lambda kind: kind.itemsize)
+        widest = max(floats, key=lambda kind: kind.itemsize)
+        return np.dtype("float32") if widest.itemsize == 2 and len(floats) > 1 else widest
     joined = np.result_type(*kinds)
     if joined.kind == "f":
         return np.dtype(config.floatx())
@@ -174,7 +177,7 @@ _WIDER = {"int16": np.dtype("int32"), "uint16": np.dtype("uint32")}
 def float_type(*xs: Any) -> str:
     """The dtype of a function whose result is not an integer."""
     kind = result_type(*xs)
-    return kind if kind.startswith("float") else config.floatx()
+    return kind if "float" in kind else config.floatx()
 
 
 def unary(function: Callable[[Builder, Value], Value], x: Any, floating: bool = False) -> Tensor:

@@ -270,7 +270,7 @@ def ceil(x: Any) -> Any:
 def round(x: Any, decimals: int = 0) -> Any:
     """The nearest integer (halves to even), or the nearest multiple of 10**-decimals."""
     x = convert(x)
-    if not x.dtype.startswith("float"):
+    if "float" not in x.dtype:
         return cast_to(round(cast_to(x, float_type(x)), decimals), x.dtype) if decimals < 0 else x
     if decimals == 0:
         return unary(fn.round, x)
@@ -281,7 +281,7 @@ def round(x: Any, decimals: int = 0) -> Any:
 @op
 def trunc(x: Any) -> Any:
     x = convert(x)
-    return unary(fn.trunc, x) if x.dtype.startswith("float") else x
+    return unary(fn.trunc, x) if "float" in x.dtype else x
 
 
 @op
@@ -369,17 +369,26 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
     return logical_or(near, logical_and(isnan(a), isnan(b))) if equal_nan else near
 
 
-@op
 def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
-    """x1 where the condition holds, x2 elsewhere; all three broadcast."""
+    """x1 where the condition holds, x2 elsewhere; all three broadcast. Without both it is `nonzero`."""
     if x1 is None and x2 is None:
-        raise NotImplementedError("where(condition) alone has a result whose shape depends on values; use ops.nonzero")
+        from graphc.ops.sorting import nonzero  # written with what is defined here
+
+        return nonzero(condition)
     if x1 is None or x2 is None:
         raise ValueError("`x1` and `x2` either both should be `None` or both should have non-None value.")
+    return _where(condition, x1, x2)
+
+
+@op
+def _where(condition: Any, x1: Any, x2: Any) -> Any:
     kind = result_type(x1, x2)
     if is_scalar(x1) and is_scalar(x2):
         x1 = convert(x1, kind)
     return Tensor(fn.select(builder(), _logical(condition).value, operand(x1, kind), operand(x2, kind)))
+
+
+_where.__name__ = "where"
 
 
 @op

@@ -368,7 +368,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
 
 def _planes(name: str, images: Any, data_format: str | None) -> tuple[list[Any], int, str]:
     x, channels = _images(name, images, data_format)
-    if not x.dtype.startswith("float"):
+    if "float" not in x.dtype:
         raise ValueError(f"Invalid images dtype: expected float dtype. Received: images.dtype={x.dtype}")
     return [squeeze(plane, channels) for plane in split(x, 3, channels)], channels, x.dtype
 

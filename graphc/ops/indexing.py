@@ -235,7 +235,7 @@ def _segments(x: Any, ids: Any, count: int, reduce: Callable[..., Any]) -> Any:
 def _neutral(reduce: Callable[..., Any], dtype: str) -> Any:
     if reduce is prod:
         return convert(1, dtype)
-    if dtype.startswith("float"):
+    if "float" in dtype:
         return -math.inf if reduce is max else math.inf
     limits = np.iinfo(dtype)
     return convert(np.asarray(limits.min if reduce is max else limits.max, dtype))
@@ -311,7 +311,7 @@ def histogram(x: Any, bins: int = 10, range: Any = None) -> Any:
     The last bin holds its upper edge too.
     """
     x = ravel(x)
-    x = x if x.dtype.startswith("float") else cast(x, "float32")
+    x = x if "float" in x.dtype else cast(x, "float32")
     low, high = (min(x), max(x)) if range is None else (convert(edge, x.dtype) for edge in range)
     flat = equal(low, high)
     low, high = where(flat, low - 0.5, low), where(flat, high + 0.5, high)

@@ -56,9 +56,9 @@ LARGEST = 64  # rows of a matrix that a graph takes apart
 _ITERATES = "its algorithm iterates until it converges, which a static graph cannot express"
 
 
-def _matrix(name: str, a: Any, square_wanted: bool = True) -> Tensor:
+def _matrix(name: str, x: Any, square_wanted: bool = True) -> Tensor:
     """The operand as floats, checked."""
-    a = convert(a, float_type(a))
+    a: Tensor = convert(x, float_type(x))
     if a.ndim < 2 or (square_wanted and int(a.shape[-1]) != int(a.shape[-2])):
         wanted = "square matrices" if square_wanted else "matrices"
         raise ValueError(f"{name}: wanted {wanted} in the last two axes. Received: a.shape={a.shape}")
@@ -214,7 +214,7 @@ def cholesky_inverse(x: Any, upper: bool = False) -> Any:
 
 def _qr_arrays(x: Any, mode: str = "reduced") -> tuple[Array, Array]:
     _check_mode(mode)
-    q, r = np.linalg.qr(_floats(x), mode)
+    q, r = np.linalg.qr(_floats(x), "complete" if mode == "complete" else "reduced")
     return np.asarray(q), np.asarray(r)
 
 
@@ -287,8 +287,9 @@ def eigh(x: Any) -> tuple[Array, Array]:
 @arrays_only(_ITERATES)
 def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     """(u, s, v^T) with x = u s v^T, singular values descending; s alone without compute_uv."""
-    found = np.linalg.svd(_floats(x), full_matrices, compute_uv)
-    return tuple(map(np.asarray, found)) if compute_uv else found
+    if not compute_uv:
+        return np.linalg.svd(_floats(x), compute_uv=False)
+    return tuple(np.linalg.svd(_floats(x), full_matrices))
 
 
 @arrays_only(_ITERATES)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from graphc import config
-from graphc.ir.types import DType
 from graphc.ops.activations import softmax
 from graphc.ops.contractions import einsum
 from graphc.ops.dispatch import arrays_only, builder, convert, float_type, op, result_type, tracer
@@ -35,7 +34,7 @@ from graphc.tensor import Tensor
 
 __all__ = [
     "batch_normalization", "bias_add", "dot_product_attention", "embedding_lookup",
-    "layer_normalization", "moments", "normalize", "polar", "psnr", "random_uniform", "rms_normalization",
+    "layer_normalization", "moments", "normalize", "polar", "psnr", "rms_normalization",
 ]  # fmt: skip
 
 
@@ -186,10 +185,3 @@ def embedding_lookup(table: Any, ids: Any) -> Any:
     ids = ids if ids.dtype.startswith(("int", "uint")) else cast(ids, "int32")
     tracer().bound(ids, 0, int(table.shape[0]), "embedding id")
     return Tensor(fn.gather(builder(), table.value, cast(ids, "int32").value))
-
-
-@op
-def random_uniform(key: Any, shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None) -> Any:
-    """Floats of [minval, maxval) from a key (uint32[2]), bit by bit those of JAX."""
-    kind = DType.of(config.standardize_dtype(dtype))
-    return Tensor(fn.random_uniform(builder(), convert(key).value, tuple(shape), kind)) * (maxval - minval) + minval

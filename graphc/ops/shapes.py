@@ -23,7 +23,7 @@ from graphc.tracing import contains
 from graphc.variables import Variable
 
 __all__ = [
-    "arange", "array", "broadcast_to", "concatenate", "convert_to_numpy", "convert_to_tensor", "diag", "empty",
+    "arange", "array", "broadcast_to", "concatenate", "convert_to_numpy", "convert_to_tensor", "diag", "dtype", "empty",
     "expand_dims", "eye", "flip", "full", "full_like", "get_item", "identity", "is_tensor", "linspace",
     "moveaxis", "ndim", "one_hot", "ones", "ones_like", "pad", "ravel", "repeat", "reshape", "roll", "shape", "shown",
     "size", "slice", "split", "squeeze", "stack", "swapaxes", "take", "tile", "transpose", "tri", "tril", "triu",
@@ -69,6 +69,11 @@ def shape(x: Any) -> tuple[Any, ...]:
 
 def ndim(x: Any) -> int:
     return len(shape(x))
+
+
+def dtype(x: Any) -> str:
+    """The name of the dtype; of Python numbers, the one they get as tensors."""
+    return result_type(x)
 
 
 def size(x: Any) -> Any:
@@ -117,6 +122,8 @@ def _dims(shape: Any) -> tuple[int, ...]:
 @op
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
     low, high = (0, start) if stop is None else (start, stop)
+    if isinstance(high, Rows) and low == 0 and step in (None, 1):  # the number of every row of the batch
+        return Tensor(fn.iota(builder(), (high,), 0, DType.of(config.standardize_dtype(dtype or "int32"))))
     values: Array = np.arange(low, high, 1 if step is None else step)
     return convert(values, dtype or ("int32" if values.dtype.kind == "i" else config.floatx()))
 

@@ -30,7 +30,7 @@ def _pair(x: Any) -> tuple[Any, Any]:
             f"have the same shape. Received: x[0].shape = {real.shape}, x[1].shape = {imag.shape}"
         )
     for part in (real, imag):
-        if not part.dtype.startswith("float"):
+        if "float" not in part.dtype:
             raise ValueError(f"At least one tensor in input `x` is not of type float. Received: x={x}.")
     return real, imag
 

@@ -1,18 +1,22 @@
 """Order: sorting, the largest k, quantiles, positions in sorted sequences, sets.
 
-A graph has no sorting loop. Up to 256 elements the place of each is counted by comparing it with all others; longer
-axes go through Batcher's bitonic network (1968): log2(n)^2 / 2 rounds of comparing halves. Both are stable, NaN comes
-last, and gradients flow to the elements that were picked. Arrays are sorted by numpy.
+A graph has no sorting loop. Up to 1024 elements the place of each is counted by comparing it with all others; longer
+axes (of at most 32 bits) go through Batcher's bitonic network (1968): log2(n)^2 / 2 rounds of comparing halves. Both
+are stable, NaN comes last, and gradients flow to the elements that were picked. Arrays are sorted by numpy.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
 from graphc.ir.op import Array
+from graphc.ir.types import Rows
+from graphc.ops.arithmetic import bitwise_and, bitwise_xor, view
 from graphc.ops.dispatch import arrays_only, builder, convert, float_type, op, op_with
 from graphc.ops.elementwise import (
     add,
@@ -24,11 +28,9 @@ from graphc.ops.elementwise import (
     isnan,
     less,
     less_equal,
-    logical_and,
     logical_not,
-    logical_or,
-    logical_xor,
     maximum,
+    minimum,
     multiply,
     round,
     subtract,
@@ -36,8 +38,8 @@ from graphc.ops.elementwise import (
 )
 from graphc.ops.reductions import any, sum
 from graphc.ops.shapes import (
-    arange,
     broadcast_to,
+    concatenate,
     expand_dims,
     flip,
     moveaxis,
@@ -45,7 +47,6 @@ from graphc.ops.shapes import (
     pad,
     ravel,
     reshape,
-    stack,
 )
 from graphc.primitives import functions as fn
 from graphc.tensor import Tensor
@@ -55,64 +56,70 @@ __all__ = [
     "nonzero", "percentile", "quantile", "searchsorted", "sort", "top_k", "unique",
 ]  # fmt: skip
 
-COUNTED = 256  # elements up to which all are compared with all
+COUNTED = 1024  # elements up to which all are compared with all
 
 
 # ---- orders in a graph
 
 
-def _before(a: Any, b: Any) -> Any:
-    """Whether a comes before b; NaN is larger than all."""
-    if not a.dtype.startswith("float"):
-        return less(a, b)
-    return logical_or(less(a, b), logical_and(isnan(b), logical_not(isnan(a))))
-
-
 def _order(x: Any) -> Any:
     """The positions (int32) that sort the last axis, equal elements in their order."""
-    x = cast(x, "int32") if x.dtype == "bool" else x
-    return _counted_order(x) if int(x.shape[-1]) <= COUNTED else _network_order(x)
+    if isinstance(x.shape[-1], Rows):
+        raise ValueError("sorting along the batch axis is not possible: its number of rows is known only at run time")
+    keys = _keys(x)
+    long = int(x.shape[-1]) > COUNTED and not keys.dtype.endswith("64")
+    return _network_order(keys) if long else _counted_order(keys)
 
 
-def _counted_order(x: Any) -> Any:
-    size = int(x.shape[-1])
-    here, there = expand_dims(x, -1), expand_dims(x, -2)
-    index = arange(size)
-    row, column = reshape(index, (size, 1)), reshape(index, (1, size))
-    tied = logical_not(logical_or(_before(here, there), _before(there, here)))
-    ahead = logical_or(_before(there, here), logical_and(tied, less(column, row)))
+def _keys(x: Any) -> Any:
+    """Integers in the order of the elements: of floats, their bits, turned around for negative ones; NaN is last."""
+    if x.dtype == "bool":
+        return cast(x, "int32")
+    if "float" not in x.dtype:
+        return x
+    whole = x.dtype.replace("float", "int")
+    largest = int(np.iinfo(whole).max)
+    bits = view(where(equal(x, 0), 0.0, x), whole)
+    return where(isnan(x), largest, where(less(bits, 0), bitwise_xor(bits, np.asarray(largest, whole)), bits))
+
+
+def _counted_order(keys: Any) -> Any:
+    size = int(keys.shape[-1])
+    here, there = expand_dims(keys, -1), expand_dims(keys, -2)
+    row, column = np.arange(size, dtype="int32").reshape(size, 1), np.arange(size, dtype="int32")
+    ahead = where(less(column, row), less_equal(there, here), less(there, here))
     place = sum(cast(ahead, "int32"), -1)
     # the inverse of a permutation: which element has place j
     return sum(where(equal(expand_dims(place, -2), row), column, 0), -1)
 
 
-def _network_order(x: Any) -> Any:
-    size = int(x.shape[-1])
+def _network_order(keys: Any) -> Any:
+    """Key and position in one integer of 64 bits, so that a round is a minimum and a maximum."""
+    size = int(keys.shape[-1])
     rounds = math.ceil(math.log2(size))
-    extra = (1 << rounds) - size
-    last = math.nan if x.dtype.startswith("float") else int(np.iinfo(x.dtype).max)
-    edges = [(0, 0)] * (x.ndim - 1) + [(0, extra)]
-    keys = pad(x, edges, constant_values=last) if extra else x
-    index = broadcast_to(arange(size + extra), keys.shape)
-    for run in range(1, rounds + 1):
+    keys = subtract(cast(keys, "int64"), 1 << 31 if keys.dtype == "uint32" else 0)
+    edges = [*[(0, 0)] * (keys.ndim - 1), (0, (1 << rounds) - size)]
+    keys = pad(keys, edges, constant_values=(1 << 31) - 1)
+    packed = add(multiply(keys, 1 << 32), np.arange(1 << rounds, dtype="int64"))
+    for run in range(rounds):
+        packed = _exchanged(packed, run, mirrored=True)
         for step in reversed(range(run)):
-            keys, index = _exchanged(keys, index, run, step)
-    return index[..., :size]
+            packed = _exchanged(packed, step)
+    return cast(bitwise_and(packed, np.int64((1 << 32) - 1)), "int32")[..., :size]
 
 
-def _exchanged(keys: Any, index: Any, run: int, step: int) -> tuple[Any, Any]:
-    """One round of the network: elements 2^step apart exchanged; runs of 2^run go up and down in turn."""
-    lead, count = keys.shape[:-1], int(keys.shape[-1])
-    wide = (*lead, count >> (step + 1), 2, 1 << step)
-    k, i = reshape(keys, wide), reshape(index, wide)
-    (k1, k2), (i1, i2) = ((x[..., 0, :], x[..., 1, :]) for x in (k, i))
-    ahead, behind = _before(k2, k1), _before(k1, k2)
-    wrong = logical_or(ahead, logical_and(logical_not(behind), less(i2, i1)))
-    falling = (np.arange(count >> (step + 1)) >> (run - step - 1)) & 1 == 1
-    swap = logical_xor(wrong, falling.reshape(-1, 1))
-    pairs = ((where(swap, b, a), where(swap, a, b)) for a, b in ((k1, k2), (i1, i2)))
-    new_keys, new_index = (reshape(stack(pair, -2), (*lead, count)) for pair in pairs)
-    return new_keys, new_index
+def _exchanged(x: Any, step: int, mirrored: bool = False) -> Any:
+    """One round: in every block of 2^(step + 1) the smaller of element i and its partner in the other half goes first.
+
+    The partner is i + 2^step, or the mirror image of i.
+    """
+    half = 1 << step
+    blocks = reshape(x, (*x.shape[:-1], int(x.shape[-1]) // (2 * half), 2, half))
+    first, second = blocks[..., :1, :], blocks[..., 1:, :]
+    second = flip(second, -1) if mirrored and step else second
+    low, high = minimum(first, second), maximum(first, second)
+    high = flip(high, -1) if mirrored and step else high
+    return reshape(concatenate([low, high], -2), x.shape)
 
 
 def picked(x: Any, places: Any) -> Any:
@@ -187,8 +194,7 @@ METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 def _quantiles(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
-    if method not in METHODS:
-        raise ValueError(f"quantile: method {method!r} is unknown, wanted one of {METHODS}")
+    _check_method(method)
     x = convert(x, float_type(x))
     axes = _listed(axis, x.ndim)
     kept = [d for d in range(x.ndim) if d not in axes]
@@ -238,7 +244,30 @@ def _placed(found: Any, x: Any, axes: list[int], kept: list[int], shares: Any, k
     return reshape(found, (*shares.shape, *rest))
 
 
-@op
+def _quantile_arrays(
+    x: Any,
+    q: Any,
+    axis: Any = None,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    function: Any,
+    scale: float = 1.0,
+) -> Array:
+    _check_method(method)
+    kind = float_type(np.asarray(x))
+    axes = tuple(axis) if isinstance(axis, list) else axis
+    shares = np.asarray(q, np.float64) / scale
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # all NaN gives NaN
+        return np.asarray(function(np.asarray(x, np.float64), shares, axes, method=method, keepdims=keepdims), kind)
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"quantile: method {method!r} is unknown, wanted one of {METHODS}")
+
+
+@op_with(functools.partial(_quantile_arrays, function=np.quantile))
 def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """The values below which the shares q (in [0, 1]) of the elements lie; NaN if one is NaN.
 
@@ -248,31 +277,35 @@ def quantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims:
     return _quantiles(x, q, axis, method, keepdims, False)
 
 
-@op
+@op_with(functools.partial(_quantile_arrays, function=np.nanquantile))
 def nanquantile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """`quantile` of the elements that are not NaN."""
     return _quantiles(x, q, axis, method, keepdims, True)
 
 
-@op
+@op_with(functools.partial(_quantile_arrays, function=np.quantile, scale=100.0))
 def percentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """`quantile` with q from 0 to 100."""
     return _quantiles(x, divide(q, 100.0), axis, method, keepdims, False)
 
 
-@op
+@op_with(functools.partial(_quantile_arrays, function=np.nanquantile, scale=100.0))
 def nanpercentile(x: Any, q: Any, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Any:
     """`percentile` of the elements that are not NaN."""
     return _quantiles(x, divide(q, 100.0), axis, method, keepdims, True)
 
 
-@op
+def _median_arrays(x: Any, axis: Any = None, keepdims: bool = False, *, function: Any) -> Array:
+    return _quantile_arrays(x, 0.5, axis, "midpoint", keepdims, function=function)
+
+
+@op_with(functools.partial(_median_arrays, function=np.quantile))
 def median(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The middle element, or the mean of the middle two."""
     return _quantiles(x, 0.5, axis, "midpoint", keepdims, False)
 
 
-@op
+@op_with(functools.partial(_median_arrays, function=np.nanquantile))
 def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The median of the elements that are not NaN."""
     return _quantiles(x, 0.5, axis, "midpoint", keepdims, True)
@@ -281,28 +314,38 @@ def nanmedian(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 # ---- places in sorted sequences, sets
 
 
-@op
-def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
-    """Where in the ascending vector each value belongs (int32): before its equals, or behind them (side="right")."""
+def _searched_arrays(sorted_sequence: Any, values: Any, side: str = "left") -> Array:
+    _check_search(np.ndim(sorted_sequence), np.shape(sorted_sequence), side)
+    left = side == "left"
+    return np.asarray(np.searchsorted(sorted_sequence, values, "left" if left else "right"), np.int32)
+
+
+def _check_search(rank: int, shape: Any, side: str) -> None:
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: wanted side 'left' or 'right', got {side!r}")
-    row = convert(sorted_sequence)
-    if row.ndim != 1:
+    if rank != 1:
         raise ValueError(
             "`searchsorted` only supports 1-D sorted sequences. You can use `keras.ops.vectorized_map` to extend it to "
-            f"N-D sequences. Received: sorted_sequence.shape={row.shape}"
+            f"N-D sequences. Received: sorted_sequence.shape={shape}"
         )
+
+
+@op_with(_searched_arrays)
+def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+    """Where in the ascending vector each value belongs (int32): before its equals, or behind them (side="right")."""
+    row = convert(sorted_sequence)
+    _check_search(row.ndim, row.shape, side)
     smaller = less if side == "left" else less_equal
     return sum(cast(smaller(row, expand_dims(values, -1)), "int32"), -1)
 
 
-@op
+@op_with(lambda x, bins: np.asarray(np.digitize(x, bins), np.int32))
 def digitize(x: Any, bins: Any) -> Any:
     """The bin (int32) of each element: how many of the ascending `bins` are not above it."""
     return searchsorted(bins, x, side="right")
 
 
-@op
+@op_with(lambda x1, x2, assume_unique=False, invert=False: np.isin(x1, x2, assume_unique, invert))
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
     """Whether each element of x1 is one of x2 (invert: whether not)."""
     found = any(equal(expand_dims(x1, -1), reshape(x2, (-1,))), -1)
@@ -325,7 +368,8 @@ def unique(
 ) -> Any:
     """The different elements in ascending order, and on demand where each was first, which one each element is, and how
     often each occurs (int32). `size` cuts, or fills with fill_value (the smallest element by default)."""
-    found = np.unique(np.asarray(x), return_index, return_inverse, return_counts, axis)
+    every: Any = np.unique  # the types of its results follow from the flags
+    found = every(np.asarray(x), return_index, return_inverse, return_counts, axis)
     parts = list(found) if isinstance(found, tuple) else [found]
     wanted = [True, return_index, return_inverse, return_counts]
     names = [name for name, asked in zip(("values", "index", "inverse", "counts"), wanted, strict=True) if asked]

@@ -38,7 +38,7 @@ __all__ = [
 def _filled(x: Any, value: float) -> Any:
     """The tensor with NaN replaced; integers have none."""
     x = convert(x)
-    return where(isnan(x), value, x) if x.dtype.startswith("float") else x
+    return where(isnan(x), value, x) if "float" in x.dtype else x
 
 
 def _holes(x: Any, axis: Any, keepdims: bool = False) -> Any:
@@ -93,7 +93,7 @@ def nanmin(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def _extreme(function: Callable[..., Any], neutral: float, x: Any, axis: Any, keepdims: bool) -> Any:
     x = convert(x)
-    if not x.dtype.startswith("float"):
+    if "float" not in x.dtype:
         return function(x, axis, keepdims)
     return where(_holes(x, axis, keepdims), math.nan, function(_filled(x, neutral), axis, keepdims))
 
@@ -113,7 +113,7 @@ def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 def _place(function: Callable[..., Any], neutral: float, x: Any, axis: int | None, keepdims: bool) -> Any:
     x = convert(x)
     found = function(_filled(x, neutral), axis, keepdims)
-    return where(_holes(x, axis, keepdims), -1, found) if x.dtype.startswith("float") else found
+    return where(_holes(x, axis, keepdims), -1, found) if "float" in x.dtype else found
 
 
 @op

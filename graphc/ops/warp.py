@@ -30,7 +30,17 @@ from graphc.ops.elementwise import (
     where,
 )
 from graphc.ops.linalg import solve
-from graphc.ops.shapes import concatenate, expand_dims, moveaxis, ones_like, reshape, squeeze, stack, zeros_like
+from graphc.ops.shapes import (
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    moveaxis,
+    ones_like,
+    reshape,
+    squeeze,
+    stack,
+    zeros_like,
+)
 from graphc.primitives import functions as fn
 from graphc.tensor import Tensor
 
@@ -75,7 +85,7 @@ def _neighbours(at: Any, order: int) -> list[tuple[Any, Any]]:
 
 def _nearest(at: Any) -> Any:
     """The nearest integer; halves go away from zero."""
-    if not at.dtype.startswith("float"):
+    if "float" not in at.dtype:
         return at
     size = absolute(at)
     low = floor(size)
@@ -93,7 +103,7 @@ def _looked_up(x: Any, coordinates: Sequence[Any], order: int, mode: str, fill: 
         for _, weight in corner:
             value = value if weight is None else multiply(value, _wider(weight, rest))
         total = value if total is None else add(total, value)
-    return cast(total if x.dtype.startswith("float") else _nearest(total), x.dtype)
+    return cast(total if "float" in x.dtype else _nearest(total), x.dtype)
 
 
 def _corner(table: Any, indices: list[Any], extents: list[int], mode: str, fill: float, batch: int) -> Any:
@@ -158,19 +168,15 @@ def _unbatched(x: Any, alone: bool, first: bool) -> Any:
     return squeeze(x, 0) if alone else x
 
 
-def _grid(x: Any) -> tuple[Any, Any]:
-    """The rows[height, 1] and columns[width] of images, as float32."""
+def _grid(x: Any, dtype: str) -> tuple[Any, Any]:
+    """The rows[height, 1] and columns[width] of images."""
     height, width = int(x.shape[1]), int(x.shape[2])
-    return np.arange(height, dtype="float32").reshape(height, 1), np.arange(width, dtype="float32")
+    return np.arange(height, dtype=dtype).reshape(height, 1), np.arange(width, dtype=dtype)
 
 
 def _for_each(x: Any, at: Any) -> Any:
     """Coordinates[n or 1, height, width] for every image."""
-    return at + convert(np.zeros((), at.dtype)) * reshape(_zeros_of(x), (-1, 1, 1)) if int(at.shape[0]) == 1 else at
-
-
-def _zeros_of(x: Any) -> Any:
-    return zeros_like(cast(x[:, 0, 0, 0], "float32"))
+    return broadcast_to(at, (x.shape[0], *at.shape[1:]))
 
 
 @op
@@ -195,8 +201,8 @@ def affine_transform(
             "Invalid transform rank: expected rank 1 (single transform) or rank 2 (batch of transforms). Received "
             f"input with shape: transform.shape={t.shape}"
         )
-    t = convert(expand_dims(t, 0) if t.ndim == 1 else t, "float32")
-    rows, columns = _grid(x)
+    t = convert(expand_dims(t, 0) if t.ndim == 1 else t, float_type(t))
+    rows, columns = _grid(x, t.dtype)
     a0, a1, a2, b0, b1, b2 = (reshape(t[:, i], (-1, 1, 1)) for i in range(6))
     down = rows * b1 + columns * b0 + b2
     right = rows * a1 + columns * a0 + a2
@@ -223,7 +229,7 @@ def perspective_transform(
             f"{start.shape}, end_points.shape={end.shape}"
         )
     h = homography(start, end)
-    rows, columns = _grid(x)
+    rows, columns = _grid(x, h.dtype)
     c = [reshape(h[:, i], (-1, 1, 1)) for i in range(8)]
     depth = columns * c[6] + rows * c[7] + 1.0
     right = divide(columns * c[0] + rows * c[1] + c[2], depth)
@@ -273,6 +279,6 @@ def elastic_transform(
     noise = convert(random.normal((*x.shape[:3], 1), dtype=float_type(x), seed=seed)) * sigma
     width = int(6 * sigma) | 1
     shift = squeeze(gaussian_blur(noise, (width, width), (sigma, sigma), "channels_last"), -1) * alpha
-    rows, columns = _grid(x)
+    rows, columns = _grid(x, noise.dtype)
     warped = _looked_up(x, [shift + rows, shift + columns], ORDERS[interpolation], fill_mode, fill_value, 1)
     return _unbatched(warped, alone, first)

@@ -6,11 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc.optimizers import schedules
+from graphc.optimizers.adafactor import Adafactor
+from graphc.optimizers.ftrl import Ftrl
+from graphc.optimizers.loss_scale import LossScaleOptimizer
+from graphc.optimizers.muon import Muon
 from graphc.optimizers.optimizer import Optimizer
-from graphc.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
+from graphc.optimizers.rules import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lamb,
+    Lion,
+    Nadam,
+    RMSprop,
+    ScheduleFreeAdamW,
+)
 from graphc.saving.registry import get_registered_object, serialize_object, unknown_name
 
-_CLASSES = (Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, Nadam, RMSprop, SGD)
+_CLASSES = (
+    Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, LossScaleOptimizer, Muon, Nadam, RMSprop, SGD,
+    ScheduleFreeAdamW,
+)  # fmt: skip
 OBJECTS: dict[str, Any] = {
     **{cls.__name__: cls for cls in _CLASSES},
     **{cls.__name__.lower(): cls for cls in _CLASSES},
@@ -45,14 +64,20 @@ def get(identifier: Any) -> Any:
 __all__ = [
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Ftrl",
+    "Lamb",
     "Lion",
+    "LossScaleOptimizer",
+    "Muon",
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "ScheduleFreeAdamW",
     "deserialize",
     "get",
     "schedules",

@@ -133,7 +133,7 @@ class Nadam(Optimizer):
         super().build(variables)
         dtype = variables[0].dtype if variables else None
         self._momentums, self._velocities = self.add_optimizer_variables(variables, ("momentum", "velocity"))
-        self._u_product = self.add_variable((), "ones", dtype, "u_product")
+        self._u_product = self.add_variable((), "ones", dtype, name="u_product")
 
     def _u(self, t: Any) -> Any:
         return self.beta_1 * (1.0 - 0.5 * ops.power(0.96, t))
@@ -341,3 +341,90 @@ class Lion(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2}
+
+
+class Lamb(Optimizer):
+    """w -= lr |w| / |u| u with Adam's step u = m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon) (You et al. 2019)."""
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, **options)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums, self._velocities = self.add_optimizer_variables(variables, ("momentum", "velocity"))
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        t = self.step_number(variable.dtype)
+        m, v = self.slot(self._momentums, variable), self.slot(self._velocities, variable)
+        m.assign(m + (gradient - m) * (1.0 - self.beta_1))
+        v.assign(v + (ops.square(gradient) - v) * (1.0 - self.beta_2))
+        spread = ops.sqrt(v / (1.0 - ops.power(self.beta_2, t))) + self.epsilon
+        step = m / (1.0 - ops.power(self.beta_1, t)) / spread
+        weight, length = ops.norm(variable), ops.norm(step)
+        both = ops.logical_and(ops.greater(weight, 0.0), ops.greater(length, 0.0))
+        ratio = ops.where(both, weight / length, 1.0)
+        variable.assign(variable - ratio * learning_rate * step)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+
+class ScheduleFreeAdamW(Optimizer):
+    """Adam without a learning-rate schedule: gradients are taken at y = (1 - b1) z + b1 x (Defazio et al. 2024).
+
+    z -= lr g / (sqrt(v / (1 - b2^t)) + epsilon); x is the mean of all z; the weights hold y. lr grows from 0 over
+    warmup_steps.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        warmup_steps: int = 0,
+        weight_decay: float | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, weight_decay, **options)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.warmup_steps = warmup_steps
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums, self._velocities = self.add_optimizer_variables(variables, ("momentum", "velocity"))
+        for z, variable in zip(self._momentums, variables, strict=True):
+            z.array[...] = variable.array
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        t = self.step_number(variable.dtype)
+        if self.warmup_steps > 0:
+            learning_rate = learning_rate * ops.minimum(t / float(self.warmup_steps), 1.0)
+        z, v = self.slot(self._momentums, variable), self.slot(self._velocities, variable)
+        old = z.value
+        v.assign(v + (ops.square(gradient) - v) * (1.0 - self.beta_2))
+        z.assign(z - learning_rate * gradient / (ops.sqrt(v / (1.0 - ops.power(self.beta_2, t))) + self.epsilon))
+        x = (variable - old * (1.0 - self.beta_1)) / self.beta_1
+        x = x * (1.0 - 1.0 / t) + z * (1.0 / t)
+        variable.assign(z * (1.0 - self.beta_1) + x * self.beta_1)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("beta_1", "beta_2", "epsilon", "warmup_steps")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -21,7 +21,7 @@ from graphc.ir.op import Array, Elementwise, Op, Types, Value
 from graphc.ir.types import DType, Rows, Shape, ShapeError, TensorType
 from graphc.primitives import functions as fn
 
-FLOATS: tuple[DType, ...] = (DType.F32, DType.F64)
+FLOATS: tuple[DType, ...] = (DType.F32, DType.F64, DType.F16, DType.BF16)
 INTEGERS = tuple(dtype for dtype in DType if dtype.is_integer)
 NUMBERS = FLOATS + INTEGERS
 ANY = (*NUMBERS, DType.BOOL)

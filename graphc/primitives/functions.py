@@ -765,8 +765,10 @@ def random_uniform(b: Builder, key: Value, shape: Shape, dtype: DType = DType.F3
     bits = random_bits(b, key, shape)
     if dtype is DType.F64:
         return mul(b, cast(b, bits, dtype), 2.0**-32)
+    if dtype.is_half:
+        return cast(b, random_uniform(b, key, shape), dtype)
     if dtype is not DType.F32:
-        raise ShapeError(f"random_uniform: dtype is {dtype.value}, wanted f32 or f64")
+        raise ShapeError(f"random_uniform: dtype is {dtype.value}, wanted a float")
     return sub(b, bitcast(b, bit_or(b, shr(b, bits, 9), 0x3F800000), dtype), 1)
 
 

@@ -73,7 +73,7 @@ class Executable:
         _expect_room(program, threads, bind or {})
         self.state = {slot.name: _bound(slot, (bind or {}).get(slot.name)) for slot in program.states}
         self._arena = aligned_empty((max(program.arena_bytes, 64),), np.dtype(np.uint8))
-        stride = _scratch_stride(program)
+        stride = program.scratch_stride()
         self._scratch = aligned_empty((max(stride * threads, 64),), np.dtype(np.uint8))
         self._slots = [np.array(phase.slots or (0,), np.int32) for phase in program.phases]
         self._phases = pack_phases([self._packed(i, addresses) for i in range(len(program.phases))])
@@ -403,17 +403,12 @@ def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: DType) -> A
     return np.asarray(numbers).astype(dtype.numpy)
 
 
-def _scratch_stride(program: Program) -> int:
-    """Bytes between the scratch memories of two threads: none shares a cache line with another."""
-    return -(-program.scratch_bytes // 64) * 64
-
-
 def _expect_room(program: Program, threads: int, bound: Mapping[str, Array]) -> None:
     """MemoryError if a run needs more than there is: the system would promise it all the same, and end the process
     when the memory is used."""
     slots = (*program.outputs, *(slot for slot in program.states if slot.name not in bound))
     nbytes = sum(TensorType(slot.shape, slot.dtype).nbytes for slot in slots)
-    nbytes += program.arena_bytes + threads * _scratch_stride(program)
+    nbytes += program.arena_bytes + threads * program.scratch_stride()
     if nbytes > (available := available_bytes()):
         what = f"{program.name} needs {nbytes:,} bytes, {available:,.0f} are available"
         raise MemoryError(f"{what}; a smaller batch or smaller layers need less")

@@ -21,7 +21,7 @@ _NAMES = {
     "serialize_keras_object": "serialization",
 }
 
-__all__ = sorted(_NAMES)  # noqa: PLE0605
+__all__ = sorted(_NAMES)
 
 
 def __getattr__(name: str) -> Any:

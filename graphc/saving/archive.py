@@ -56,9 +56,9 @@ class Archive:
             problem = "is encrypted"
         elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             problem = "is compressed in a way that is not read"
-        elif member.file_size > _RATIO * max(member.compress_size, 1):
-            problem = f"claims {member.file_size:,} bytes in {member.compress_size:,}"
-        elif member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size:
+        elif member.file_size > _RATIO * max(member.compress_size, 1) or (
+            member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size
+        ):
             problem = f"claims {member.file_size:,} bytes in {member.compress_size:,}"
         if problem:
             raise ValueError(f"{self.name}: member {name!r} {problem}")
@@ -95,4 +95,3 @@ class Archive:
         """ValueError if the checksum of a member is wrong."""
         if window.crc() != self.members[name].CRC:
             raise ValueError(f"{self.name}: {name} is damaged: its checksum differs")
-

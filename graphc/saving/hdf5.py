@@ -165,7 +165,7 @@ class Hdf5File:
         if not _FILTERS.issuperset(filters):
             raise ValueError(f"{where} is stored through filters {filters}; only shuffle, gzip and fletcher32 are read")
         stored = dataset.id.get_storage_size()
-        if stored < size and (not filters or not is_known and size > 100 * stored):
+        if stored < size and (not filters or (not is_known and size > 100 * stored)):
             raise ValueError(f"{where} claims {size:,} bytes, of which the file holds {stored:,}")
         if dataset.chunks is None:
             return

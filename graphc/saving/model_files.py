@@ -37,9 +37,11 @@ Path_ = str | os.PathLike[str]
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Whatever is wrong with the file becomes a ValueError that names it."""
+    """Whatever is wrong with the file becomes a ValueError that names it; what graphc has not, a NotImplementedError."""
     try:
         yield
+    except NotImplementedError as error:
+        raise NotImplementedError(f"Cannot load {path}: {error}") from error
     except (ValueError, *_SYMPTOMS) as error:
         text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise ValueError(f"Cannot load {path}: {text}") from error
@@ -108,9 +110,7 @@ def load_keras(path: Path_, custom_objects: Objects | None, compile: bool, safe_
     """The model in a `.keras` file."""
     name = os.fspath(path)
     if not Path(name).is_file():
-        raise ValueError(
-            f"File not found: filepath={name}. Please ensure the file is an accessible `.keras` zip file."
-        )
+        raise ValueError(f"File not found: filepath={name}. Please ensure the file is an accessible `.keras` zip file.")
     with open(name, "rb") as file:
         return read_model(file, name, custom_objects, compile, safe_mode)
 

@@ -10,6 +10,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from graphc.tensor import KerasTensor
+from graphc.tracing import map_leaves
+
 # Keras's module: how many leading arguments its `call` takes, and the functions of which that is true.
 _NUMPY = {
     1: """absolute all amax amin angle any arccos arccosh arcsin arcsinh arctan arctanh argmax argmin argpartition
@@ -103,7 +106,7 @@ def serialize_operation(operation: Any) -> dict[str, Any]:
 
     Raises ValueError for an op Keras has no class for.
     """
-    function = _SYNONYMS.get(operation.function.__name__, operation.function.__name__)
+    function = _name_of(operation.function)
     if function != "einsum" and function not in _MODULE_OF:
         raise ValueError(
             f"Operation {operation.name}: Keras's file format has no class for the op `{function}`; put it into a "
@@ -132,8 +135,13 @@ def split_arguments(operation: Any) -> tuple[list[Any], dict[str, Any]]:
     return given, {name: value for name, value in bound.arguments.items() if name not in called}
 
 
+def _name_of(function: Callable[..., Any]) -> str:
+    name = function.__name__.lstrip("_")
+    return _SYNONYMS.get(name, name)
+
+
 def _called_with(function: Callable[..., Any]) -> tuple[str, ...]:
-    name = _SYNONYMS.get(function.__name__, function.__name__)
+    name = _name_of(function)
     return _CALLED_WITH.get(name) or tuple(inspect.signature(function).parameters)[: _MODULE_OF[name][1]]
 
 
@@ -156,40 +164,40 @@ def with_module(entry: dict[str, Any]) -> dict[str, Any]:
 def deserialize_operation(entry: dict[str, Any]) -> Any:
     """A use of the op a config names, not yet called. ValueError for a class that is not in the table."""
     from graphc import ops
-    from graphc.operation import OpCall
 
     name = _FUNCTION_OF.get((entry.get("module"), entry.get("class_name")))  # type: ignore[arg-type]
-    decorated = None if name is None else getattr(ops, name, None)
-    if name is None or decorated is None:
+    function = None if name is None else getattr(ops, name, None)
+    if function is None:
         raise ValueError(f"Operation {entry.get('class_name')!r} of module {entry.get('module')!r} is not known")
     options = dict(entry.get("config") or {})
-    operation = OpCall(decorated.__wrapped__)
-    operation.name = str(options.pop("name", operation.name))
-    return RestoredCall(operation, options)
+    return RestoredCall(function, str(options.pop("name", name)), options)
 
 
 class RestoredCall:
     """An op from a file: called with what Keras's `call` gets, it calls the op with all its arguments."""
 
-    def __init__(self, operation: Any, options: dict[str, Any]) -> None:
-        options.pop("dtype_policy", None)
-        self.operation = operation
-        self.name = operation.name
+    def __init__(self, function: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+        self.function = function
+        self.name = name
         self.options = options
-
-    @property
-    def _inbound_nodes(self) -> list[Any]:
-        nodes: list[Any] = self.operation._inbound_nodes
-        return nodes
+        self._inbound_nodes: list[Any] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        function = self.operation.function
-        if function.__name__ == "einsum":
-            return self.operation(self.options["subscripts"], *args)
-        named = dict(zip(_called_with(function), args, strict=False))
+        outputs = self._call(args, kwargs)
+        made: list[Any] = []
+        map_leaves(lambda tensor: made.append(tensor._keras_history.operation), KerasTensor, outputs)
+        if made:
+            made[0].name = self.name
+            self._inbound_nodes = made[0]._inbound_nodes
+        return outputs
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.function.__name__ == "einsum":
+            return self.function(self.options["subscripts"], *args)
+        called = _called_with(self.function)
+        named = dict(zip(called, args, strict=False))
         if isinstance(named.get("key"), list):
             named["key"] = tuple(named["key"])
-        known = inspect.signature(function).parameters
+        known = inspect.signature(self.function).parameters
         options = {name: value for name, value in self.options.items() if name in known or value is not None}
-        positional = [named.pop(name) for name in _called_with(function)[:1] if name in named]
-        return self.operation(*positional, **named, **options, **kwargs)
+        return self.function(named.pop(called[0]), **named, **options, **kwargs)

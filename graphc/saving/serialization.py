@@ -113,8 +113,18 @@ def _serialize_instance(obj: Any) -> dict[str, Any]:
 
 def module_of(obj: Any) -> str:
     """Keras's public module of the class of one of graphc's own objects."""
-    from graphc import constraints, dtype_policies, initializers, layers, losses, metrics, models, optimizers, random
-    from graphc import regularizers
+    from graphc import (
+        constraints,
+        dtype_policies,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        random,
+        regularizers,
+    )
     from graphc.optimizers import schedules
 
     kinds: tuple[tuple[type, str], ...] = (
@@ -148,8 +158,9 @@ def deserialize_keras_object(
     module_objects = kwargs.pop("module_objects", None)
     if kwargs:
         raise TypeError(f"deserialize_keras_object() got an unexpected keyword argument '{next(iter(kwargs))}'")
-    with registry.CustomObjectScope({**registry.scope(), **(custom_objects or {})}), safe_mode_scope(
-        safe_mode and _safe_mode.get()
+    with (
+        registry.CustomObjectScope({**registry.scope(), **(custom_objects or {})}),
+        safe_mode_scope(safe_mode and _safe_mode.get()),
     ):
         if module_objects is not None and not isinstance(config, (list, tuple)):
             return registry.deserialize_object(config, module_objects, custom_objects, kind="object")
@@ -266,8 +277,18 @@ def class_of(entry: Mapping[str, Any]) -> Any:
 
 
 def _class_tables() -> dict[str, Mapping[str, Any]]:
-    from graphc import constraints, dtype_policies, initializers, layers, losses, metrics, models, optimizers, random
-    from graphc import regularizers
+    from graphc import (
+        constraints,
+        dtype_policies,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        random,
+        regularizers,
+    )
     from graphc.optimizers import schedules
 
     policy = {"DTypePolicy": dtype_policies.DTypePolicy}

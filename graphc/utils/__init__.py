@@ -16,15 +16,22 @@ from graphc.saving.registry import (
     register_keras_serializable,
 )
 from graphc.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
+from graphc.utils.directories import image_dataset_from_directory, text_dataset_from_directory
 from graphc.utils.files import get_file
+from graphc.utils.images import array_to_img, img_to_array, load_img, save_img
+from graphc.utils.model_visualization import model_to_dot, plot_model
 from graphc.utils.progbar import Progbar
 from graphc.utils.py_dataset import PyDataset, Sequence
+from graphc.utils.settings import Config
+from graphc.utils.timeseries import timeseries_dataset_from_array
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
+    "array_to_img",
     "clear_session",
     "custom_object_scope",
     "disable_interactive_logging",
@@ -33,11 +40,19 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
     "is_interactive_logging_enabled",
+    "load_img",
+    "model_to_dot",
     "normalize",
     "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
+    "save_img",
     "set_random_seed",
     "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 TITLE_SIZE, ROW_SIZE = 16, 14
 # Of a monospaced font, in em.
 CHARACTER = 0.6
-MARGIN, GAP, ARROW = 8, 30, 9
+MARGIN, GAP, ARROW, APPROACH = 8, 36, 9, 13
 INK, PAPER, FRAME = "#1a1a1a", "#ffffff", "#8a8a8a"
 NEEDS_PLOT = "drawing models needs the packages grandalf and Pillow: pip install 'graphc-compiler[plot]'"
 
@@ -110,10 +110,14 @@ class Diagram:
 
     def _path(self, source: Box, target: Box, inner: list[Point]) -> list[Point]:
         if self.horizontal:
-            begin = (source.x + source.width, source.y + source.height / 2)
-            return [begin, *inner, (target.x, target.y + target.height / 2)]
-        begin = (source.x + source.width / 2, source.y + source.height)
-        return [begin, *inner, (target.x + target.width / 2, target.y)]
+            begin, end = (
+                (source.x + source.width, source.y + source.height / 2),
+                (target.x, target.y + target.height / 2),
+            )
+            # straight into the box, so that the head of the arrow shows
+            return [begin, *inner, (end[0] - APPROACH, end[1]), end]
+        begin, end = (source.x + source.width / 2, source.y + source.height), (target.x + target.width / 2, target.y)
+        return [begin, *inner, (end[0], end[1] - APPROACH), end]
 
 
 class _View:
@@ -135,8 +139,8 @@ def to_svg(diagram: Diagram) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="DejaVu Sans Mono, Menlo, Consolas, monospace">',
-        f'<defs><marker id="arrow" orient="auto" refX="{ARROW}" refY="4" markerWidth="{ARROW}" markerHeight="8">'
-        f'<path d="M0 0L{ARROW} 4L0 8z" fill="{INK}"/></marker></defs>',
+        f'<defs><marker id="arrow" orient="auto" markerUnits="userSpaceOnUse" refX="{ARROW}" refY="4" '
+        f'markerWidth="{ARROW}" markerHeight="8"><path d="M0 0L{ARROW} 4L0 8z" fill="{INK}"/></marker></defs>',
         f'<rect width="100%" height="100%" fill="{PAPER}"/>',
         *_svg_parts(diagram, MARGIN, MARGIN),
         "</svg>\n",

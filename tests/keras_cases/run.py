@@ -177,21 +177,25 @@ def run_optimizer(side: Side, made: Any, case: Case, d: Draw) -> dict[str, Any]:
 
 
 def run_layer(side: Side, made: Any, case: Case, d: Draw) -> dict[str, Any]:
-    single = len(case.inputs) == 1
     shapes = [array.shape for array in case.inputs]
+    single = len(shapes) == 1
     made.build(shapes[0] if single else shapes)
     open_shapes = [(None, *shape[1:]) for shape in shapes]
     found: dict[str, Any] = {
         "output shape": str(tuple(made.compute_output_shape(open_shapes[0] if single else open_shapes))),
         **{f"drawn weight {i}": value for i, value in enumerate(made.get_weights())},
     }
+    if single and (mask := made.compute_mask(case.inputs[0], None)) is not None:
+        found["mask"] = mask
     made.set_weights([side.cast(random_weight(d, weight)) for weight in made.weights])
-    masking = {} if case.mask is None else {"mask": case.mask}
-    x_of = (lambda xs: xs[0]) if single else (lambda xs: xs)
+    is_masked = case.takes_mask and len(shapes[0]) > 2 and d.flag()
+    if is_masked:
+        case.inputs.append(d.mask(*shapes[0][:2]))
 
     def call(xs: list[Any]) -> tuple[list[Any], Any]:
         """At inference, then in training, as one function: half as much to compile."""
-        outputs = [made(x_of(xs), **mode, **masking) for mode in ({"training": False}, {"training": True})]
+        masked = {"mask": xs.pop()} if is_masked else {}
+        outputs = [made(xs[0] if single else xs, training=training, **masked) for training in (False, True)]
         return tensors_of(side, outputs), sum(made.losses, 0.0)
 
     state = [*made.trainable_variables, *made.non_trainable_variables]

@@ -46,6 +46,12 @@ def sparse(d: Draw) -> tuple[Array, Array]:
     return d.integers(classes, rows, *d.one((), (1,))), d.probabilities(rows, classes)
 
 
+def sparse_rows(d: Draw) -> tuple[Array, Array]:
+    """Labels without an axis of one, which some classes of Keras would broadcast."""
+    y_true, y_pred = sparse(d)
+    return y_true.reshape(-1), y_pred
+
+
 def equal_or_not(d: Draw) -> tuple[Array, Array]:
     rows, classes = d.sizes(2)
     return d.integers(3, rows, classes), d.integers(3, rows, classes)
@@ -87,7 +93,7 @@ LOSSES: dict[str, Callable[[Draw], Case]] = {
     "BinaryFocalCrossentropy": loss(binary, lambda d: {**focal(d), "apply_class_balancing": d.flag()}),
     "CategoricalCrossentropy": loss(one_hot, crossentropy),
     "CategoricalFocalCrossentropy": loss(one_hot, focal),
-    "CategoricalGeneralizedCrossEntropy": loss(sparse, lambda d: {"q": d.number_in(0.1, 0.9)}),
+    "CategoricalGeneralizedCrossEntropy": loss(sparse_rows, lambda d: {"q": d.number_in(0.1, 0.9)}),
     "CategoricalHinge": loss(one_hot),
     "CosineSimilarity": loss(regression, lambda d: {"axis": d.one(-1, 1)}, weighted=False),
     "Dice": loss(masks, lambda d: {"axis": d.one(None, (1, 2, 3))}, weighted=False),

@@ -240,8 +240,11 @@ class RandomShear(AffineLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.x_factor = symmetric_range("x_factor", x_factor, 0.0)
-        self.y_factor = symmetric_range("y_factor", y_factor, 0.0)
+        # the config holds the pair a number stands for, from below 0
+        self.x_factor, self.y_factor = (
+            symmetric_range(name, factor, -1.0 if isinstance(factor, (tuple, list)) else 0.0)
+            for name, factor in (("x_factor", x_factor), ("y_factor", y_factor))
+        )
 
     def _matrix(self, batch: Any, height: int, width: int, seed: Any) -> Any:
         shape, dtype = (batch,), self.compute_dtype

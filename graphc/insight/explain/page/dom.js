@@ -15,10 +15,10 @@ function colour(name) {
 }
 
 const micro = (us) => (us === null || us === undefined ? "–" : us >= 1e6 ? `${(us / 1e6).toFixed(3)} s` : us >= 1e3 ? `${(us / 1e3).toFixed(2)} ms` : `${us.toFixed(1)} µs`);
-const scaled = (n, unit, base = 1000) => {
+const scaled = (n, unit) => {
   const prefixes = ["", "k", "M", "G", "T"];
   let i = 0;
-  while (n >= base && i < 4) { n /= base; i += 1; }
+  while (n >= 1000 && i < 4) { n /= 1000; i += 1; }
   return `${i ? n.toFixed(2) : n} ${prefixes[i]}${unit}`;
 };
 const percent = (x) => (x === null || x === undefined ? "–" : `${(100 * x).toFixed(x < 0.1 ? 1 : 0)} %`);

@@ -9,7 +9,7 @@ function memoryView() {
   const view = h("section", { class: "view", id: "view-memory" });
   const rows = Object.entries(memory.parts).filter(([, bytes]) => bytes);
   const total = rows.reduce((sum, [, bytes]) => sum + bytes, 0);
-  const parts = h("div", { class: "facts" }, h("div", {}, h("b", {}, scaled(total, "B", 1024)), h("span", {}, "the whole step")), ...rows.map(([name, bytes]) => h("div", {}, h("b", {}, scaled(bytes, "B", 1024)), h("span", {}, name))));
+  const parts = h("div", { class: "facts" }, h("div", {}, h("b", {}, scaled(total, "B")), h("span", {}, "the whole step")), ...rows.map(([name, bytes]) => h("div", {}, h("b", {}, scaled(bytes, "B")), h("span", {}, name))));
   const note = `The arena has ${memory.arena.toLocaleString()} bytes; ${memory.bound.toLocaleString()} are alive at once (no plan can need less), ${memory.unshared.toLocaleString()} without sharing. Drag to zoom, double-click to see all.`;
   const table_ = h("div");
   view.append(h("h2", {}, "Memory of a step"), parts, h("h2", {}, "The arena over time"), box, h("p", { class: "faint" }, note), table_);
@@ -60,7 +60,7 @@ function memoryView() {
     plot = new uPlot({
       width: Math.max(box.clientWidth, 300), height: 420, cursor: { points: { show: false }, drag: { x: true, y: true, uni: 20 } },
       scales: { x: { time: false, range: (u, a, b) => (a === b ? [0, end] : [a, b]) }, y: { range: (u, a, b) => (a === null || b === 1 ? [0, memory.arena] : [a, b]) } },
-      axes: [axis("kernel, in order of execution"), axis("bytes", (u, ticks) => ticks.map((v) => scaled(Math.round(v), "B", 1024)))],
+      axes: [axis("kernel, in order of execution"), axis("bytes", (u, ticks) => ticks.map((v) => scaled(Math.round(v), "B")))],
       series: [{}, { show: true, stroke: "transparent", points: { show: false } }],
       hooks: { draw: [draw], setCursor: [(u) => {
         const buffer = u.cursor.left >= 0 ? under(u) : null;

@@ -20,7 +20,7 @@ function facts(record) {
   }
   items.push([scaled(flops, "FLOP"), "computed"], [scaled(bytes, "B"), "between kernels and memory"]);
   items.push([String(record.kernels.length), `kernels for ${record.stages[0].count} nodes`]);
-  items.push([scaled(record.memory.arena, "B", 1024), `arena; ${scaled(record.memory.unshared, "B", 1024)} without sharing`]);
+  items.push([scaled(record.memory.arena, "B"), `arena; ${scaled(record.memory.unshared, "B")} without sharing`]);
   const boxes = items.map(([value, text]) => h("div", {}, h("b", {}, value), h("span", {}, text)));
   const small = Object.entries(record.facts).map(([name, text]) => h("div", { class: "faint" }, `${name}: ${text}`));
   return h("div", {}, h("div", { class: "faint line" }, record.interface), h("div", { class: "facts" }, ...boxes), ...small);
