@@ -32,7 +32,7 @@ class Access(Values):
         place = self._place(load.operand, load.index)
         guard = self.guard(buffer, load) if load.guarded else ""
         if guard == "false":
-            return Val(constant(load.dtype.value, 1, load.fill), load.dtype)
+            return Val(constant(load.dtype.computed.value, 1, load.fill), load.dtype.computed)
         key = (place, guard, self.lanes.mask if self.lanes and place.lanes > 1 else "", load.fill)
         known = self.scopes[-1].values
         if key not in known:
@@ -53,7 +53,8 @@ class Access(Values):
             name = widened(self.asm, name, buffer.dtype, place.lanes)
         value = Val(name, buffer.dtype.computed, place.lanes)
         if guard and (load.fill or place.lanes == 1):
-            fill = self.splatted(Val(constant(load.dtype.value, 1, load.fill), load.dtype), place.lanes)
+            dtype = load.dtype.computed
+            fill = self.splatted(Val(constant(dtype.value, 1, load.fill), dtype), place.lanes)
             value = self.selected(self._as_mask(guard, place.lanes), value, fill)
         return value
 

@@ -7,7 +7,7 @@ their own, which run once in front of the loop.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codegen.loops import Buffer, Kernel
 from codegen.lower import Lowered
@@ -132,7 +132,7 @@ class _Lowering:
         constants = range(self.op.carries + self.op.sequences, self.inputs)
         is_kept = bool(prepared) and fixed.issuperset(constants)
         return Lowered(
-            (*(self.kernels[phase.symbol] for phase in prepared), self._driver()),
+            (*map(self._kernel, prepared), self._driver()),
             self.inputs,
             len(self.types),
             self.workspaces,
@@ -140,6 +140,10 @@ class _Lowering:
             {number: tuple(self._preparing(phase)) for number, phase in enumerate(prepared)},
             self.program.constants,
         )
+
+    def _kernel(self, phase: Phase) -> Kernel | Driver:
+        """The phase's kernel; maps of all sizes share their code, so the units are the phase's own."""
+        return replace(self.kernels[phase.symbol], units=phase.units, grain=phase.grain)
 
     def _preparing(self, phase: Phase) -> Iterator[tuple[int, int]]:
         """Operands and offsets for a phase that runs in front of the loop."""

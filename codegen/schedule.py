@@ -114,7 +114,7 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target, choice:
     if axis is None:
         return Tiling(1, "", (), (), "", (), False)
     vectors_in_all = math.ceil(int(axis.extent) / lanes)
-    if not any(r.is_contraction for r in part.reductions):
+    if not part.taps and not any(r.is_contraction for r in part.reductions):
         vectors = min(vectors_in_all, 4 if part.reductions else 2 if len(part.stores) <= STORES else 1)
         segments = vector_segments(int(axis.extent), lanes, vectors)
         return Tiling(lanes, axis.name, segments, (), "", (), False)

@@ -45,7 +45,8 @@ def main() -> None:
         layers.Dense(10, activation="softmax"),
     ])  # fmt: skip
     model.summary()
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    rate = keras.optimizers.schedules.CosineDecay(0.003, options.epochs * -(-len(x_train) // options.batch_size))
+    model.compile(optimizer=keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x_train, y_train, epochs=options.epochs, batch_size=options.batch_size, verbose=2)
     _, accuracy = model.evaluate(x_test, y_test, verbose=0)
     print(f"test accuracy: {accuracy:.4f}")

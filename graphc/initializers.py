@@ -103,6 +103,63 @@ class Identity(Initializer):
         return {"gain": self.gain}
 
 
+class STFT(Initializer):
+    """The kernel (frame length, 1, frequencies) of a short-time Fourier transform by a strided 1-D convolution.
+
+    side: "real" or "imag". window: "hann", "hamming", "blackman", "bartlett", an array, or None; periodic: the window's
+    last value would be the next one's first. scaling: divide by the root of the sum of its squares ("density"), by the
+    sum of its magnitudes ("spectrum") or not (None).
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise ValueError(f"side should be 'real' or 'imag', not {side}")
+        if isinstance(window, str) and window not in WINDOWS:
+            raise ValueError(f"STFT: wanted a window of {sorted(WINDOWS)} or an array. Received: window={window!r}")
+        if scaling not in (None, "density", "spectrum"):
+            raise ValueError(
+                f"Scaling is invalid, it must be `None`, 'density' or 'spectrum'. Received scaling={scaling}"
+            )
+        self.side = side
+        self.window = window
+        self.scaling = scaling
+        self.periodic = periodic
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> Array:
+        length, _, frequencies = shape
+        angles = -2 * np.pi * np.outer(np.arange(length), np.arange(frequencies)) / ((frequencies - 1) * 2)
+        kernel = np.cos(angles) if self.side == "real" else np.sin(angles)
+        if self.window is not None:
+            window = self._window(length)
+            scales = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window)), None: 1.0}
+            kernel = kernel * window[:, None] / scales[self.scaling]
+        return kernel[:, None, :].astype(numpy_dtype(dtype))
+
+    def _window(self, length: int) -> Array:
+        if isinstance(self.window, str):
+            make = WINDOWS[self.window]
+            return make(length + 1)[:-1] if self.periodic else make(length)
+        window = np.asarray(self.window, np.float64)
+        if window.shape != (length,):
+            raise ValueError(
+                f"The shape of `window` must be equal to [frame_length].Received: window shape={window.shape}"
+            )
+        return window
+
+    def get_config(self) -> dict[str, Any]:
+        return {"side": self.side, "window": self.window, "periodic": self.periodic, "scaling": self.scaling}
+
+
+WINDOWS: dict[str, Callable[[int], Array]] = {
+    "bartlett": np.bartlett,
+    "blackman": np.blackman,
+    "hamming": np.hamming,
+    "hann": np.hanning,
+}
+
+
 class RandomInitializer(Initializer):
     """Base of the random ones. seed: whole number, `SeedGenerator`, or None: drawn here from Python's `random`."""
 
@@ -334,17 +391,20 @@ _CLASSES: tuple[type[Initializer], ...] = (
     Orthogonal,
     RandomNormal,
     RandomUniform,
+    STFT,
     TruncatedNormal,
     VarianceScaling,
 )
 # The second names Keras has for some of them, as classes and as strings.
 IdentityInitializer = Identity
 OrthogonalInitializer = Orthogonal
+STFTInitializer = STFT
 OBJECTS: dict[str, Any] = {
     **{cls.__name__: cls for cls in _CLASSES},
     **{to_snake_case(cls.__name__): cls for cls in _CLASSES},
     "IdentityInitializer": Identity,
     "OrthogonalInitializer": Orthogonal,
+    "STFTInitializer": STFT,
     "normal": RandomNormal,
     "uniform": RandomUniform,
     "one": Ones,
@@ -354,7 +414,7 @@ constant, identity, ones, zeros = Constant, Identity, Ones, Zeros
 glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
 lecun_normal, lecun_uniform, orthogonal = LecunNormal, LecunUniform, Orthogonal
 random_normal, random_uniform = RandomNormal, RandomUniform
-truncated_normal, variance_scaling = TruncatedNormal, VarianceScaling
+truncated_normal, variance_scaling, stft = TruncatedNormal, VarianceScaling, STFT
 
 
 def serialize(initializer: Any) -> Any:

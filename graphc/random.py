@@ -12,15 +12,17 @@ While a graph is traced (in a layer's `call`, say) they add to it instead, and e
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import random as python_random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from graphc.config import floatx, numpy_dtype
+from graphc.config import floatx, numpy_dtype, standardize_dtype
 from graphc.naming import auto_name, on_clear_session
 from graphc.primitives.random import threefry
 from graphc.special import erfinv
@@ -28,6 +30,7 @@ from graphc.tensor import current_tracer
 from graphc.variables import Variable
 
 Array = NDArray[Any]
+F = TypeVar("F", bound=Callable[..., Any])
 Shape = Sequence[int]
 Key = NDArray[np.uint32]
 
@@ -170,6 +173,23 @@ def _encrypt(key: Key, high: Array, low: Array) -> tuple[Array, Array]:
         return threefry(key, high, low)
 
 
+def also_in_bfloat16(draw: F) -> F:
+    """Numbers in bfloat16 are drawn in float32 and rounded."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Any, **kwargs: Any) -> Any:
+        bound = inspect.signature(draw).bind(*args, **kwargs)
+        if bound.arguments.get("dtype") is None or standardize_dtype(bound.arguments["dtype"]) != "bfloat16":
+            return draw(*args, **kwargs)
+        from graphc import ops  # built on what draws its first values here
+
+        bound.arguments["dtype"] = "float32"
+        return ops.cast(draw(*bound.args, **bound.kwargs), "bfloat16")
+
+    return drawn  # type: ignore[return-value]
+
+
+@also_in_bfloat16
 def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Seed = None) -> Any:
     """Floats of [minval, maxval); dtype None is `floatx()`."""
     kind = _float_dtype(dtype)
@@ -177,6 +197,7 @@ def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, dtype: Any =
     return _uniform(key, shape, minval, maxval, kind)
 
 
+@also_in_bfloat16
 def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Seed = None) -> Any:
     """Floats of the normal distribution; dtype None is `floatx()`."""
     kind = _float_dtype(dtype)
@@ -185,6 +206,7 @@ def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: Any = No
     return standard * kind.type(stddev) + kind.type(mean)
 
 
+@also_in_bfloat16
 def truncated_normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Seed = None) -> Any:
     """Floats of the normal distribution cut at two standard deviations; dtype None is `floatx()`.
 

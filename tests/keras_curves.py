@@ -110,4 +110,5 @@ if __name__ == "__main__":
 
     assert keras.backend.backend() == "jax", keras.backend.backend()
     every = {name: curves(keras, name, int(sys.argv[1])) for name in MODELS}
-    np.savez(Path(sys.argv[2]), **{f"{name}/{key}": log for name, logs in every.items() for key, log in logs.items()})
+    flat: dict[str, Any] = {f"{name}/{key}": log for name, logs in every.items() for key, log in logs.items()}
+    np.savez(Path(sys.argv[2]), **flat)

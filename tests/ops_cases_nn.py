@@ -50,10 +50,10 @@ case("conv_transpose", TALL, floats(3, 2, 5, 4), 2, "same", data_format="channel
 case("conv_transpose", BLOCK, floats(2, 3, 2, 4, 3), 2, "valid", tolerance=1e-5)
 case("separable_conv", IMAGE, floats(3, 2, 4, 2), floats(1, 1, 8, 5), 1, "same", tolerance=1e-5)
 for name in ("max_pool", "average_pool"):
-    case(name, IMAGE, (2, 2))
+    case(name, IMAGE, 2, 2)
     case(name, IMAGE, (3, 2), (2, 1), "same")
     case(name, SERIES, 3, 2, "same")
-    case(name, TALL, (2, 2), data_format="channels_first")
+    case(name, TALL, 2, 2, data_format="channels_first")
     case(name, BLOCK, 2, 1)
 for name in ("adaptive_max_pool", "adaptive_average_pool"):
     case(name, SERIES, 4)

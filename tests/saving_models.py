@@ -17,7 +17,7 @@ import numpy as np
 Make = Callable[[Any], tuple[Any, Any, Any]]
 MODELS: dict[str, Make] = {}
 # Keras 3.15 cannot read these from its older format, whoever wrote them.
-NOT_IN_H5 = {"ops", "slices", "masked", "subclassed", "shared_objects"}
+NOT_IN_H5 = {"ops", "slices", "masked", "masked_recurrent", "subclassed", "shared_objects"}
 STEPS = 2
 
 
@@ -238,7 +238,7 @@ def custom(k: Any) -> Any:
             inner = k.saving.serialize_keras_object(self.inner)
             return {**super().get_config(), "factor": self.factor, "inner": inner}
 
-    @k.saving.register_keras_serializable("tests")
+    @k.saving.register_keras_serializable("tests")  # type: ignore[untyped-decorator]
     def cubed(y_true: Any, y_pred: Any) -> Any:
         return k.ops.mean(k.ops.abs(y_true - y_pred) ** 3, axis=-1)
 
@@ -276,6 +276,48 @@ def shared_objects(k: Any) -> Any:
     start = k.initializers.RandomNormal(stddev=0.2, seed=3)
     layers = [k.layers.Dense(4, kernel_initializer=start), k.layers.Dense(4, kernel_initializer=start)]
     return regression(k, layers, 3, optimizer="nadam")
+
+
+@model
+def recurrent(k: Any) -> Any:
+    layers = [k.layers.GRU(4, return_sequences=True), k.layers.LSTM(3, return_sequences=True), k.layers.SimpleRNN(3)]
+    return regression(k, layers, 5, 3)
+
+
+@model
+def bidirectional(k: Any) -> Any:
+    layers = [k.layers.Bidirectional(k.layers.LSTM(3, return_sequences=True)), k.layers.Bidirectional(k.layers.GRU(2))]
+    return regression(k, layers, 5, 3)
+
+
+@model
+def per_step(k: Any) -> Any:
+    layers = [
+        k.layers.TimeDistributed(k.layers.Dense(3)),
+        k.layers.EinsumDense("abc,cd->abd", (5, 4)),
+        k.layers.Flatten(),
+    ]
+    return regression(k, layers, 5, 3)
+
+
+@model
+def attention(k: Any) -> Any:
+    x = k.Input((5, 4))
+    y = k.layers.LayerNormalization()(x + k.layers.MultiHeadAttention(2, 3)(x, x))
+    made = k.Model(x, k.layers.Dense(1)(k.layers.GlobalAveragePooling1D()(y)))
+    made.compile("adam", "mean_squared_error")
+    return made, data(5, 4), data(1, seed=3)
+
+
+@model
+def masked_recurrent(k: Any) -> Any:
+    x = k.Input((6,), dtype="int32")
+    y = k.layers.LSTM(4)(k.layers.Embedding(9, 3, mask_zero=True)(x))
+    made = k.Model(x, k.layers.Dense(1)(y))
+    made.compile("adam", "mean_squared_error")
+    ids = np.random.default_rng(5).integers(1, 9, (12, 6)).astype("int32")
+    ids[::2, 4:] = 0
+    return made, ids, data(1, seed=3)
 
 
 def trained(k: Any, name: str) -> tuple[Any, Any, Any]:

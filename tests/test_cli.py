@@ -284,3 +284,104 @@ def test_a_reader_that_has_seen_enough(file: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
         assert process.wait(timeout=60) == 0
+
+
+# Looking closer
+
+
+@pytest.mark.parametrize("command", ["explain", "profile", "memory", "compile", "diff", "check", "doctor"])
+def test_help_of_the_tools(command: str) -> None:
+    done = python_m_graphc(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "") and max(map(len, done.stdout.splitlines())) <= 110
+
+
+def test_profile_and_its_trace(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = prints(capsys, "profile", file, "--runs", 3, "--trace", tmp_path / "trace.json")
+    assert printed.splitlines()[0].split()[:2] == ["kernel", "layer"] and "(median of 3)" in printed
+    assert "traceEvents" in (tmp_path / "trace.json").read_text()
+    assert prints(capsys, "profile", file, "--by", "layer", "--runs", 1).startswith("layer ")
+    with pytest.raises(SystemExit):
+        main(["profile", str(file), "--runs", "0"])
+
+
+def test_explain_writes_one_page(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    assert prints(capsys, "explain", file, "-o", page, "--runs", 1) == ""
+    assert page.read_text().startswith("<!doctype html>") and "<title>twice</title>" in page.read_text()
+
+
+def test_memory_of_a_graph_and_of_a_model(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "total" in prints(capsys, "memory", file)
+    script = tmp_path / "net.py"
+    script.write_text(MODEL)
+    small, large = (prints(capsys, "memory", f"{script}:model", "--batch", n) for n in (8, 16))
+    assert [f"{n * 5 * 4}" in text for n, text in ((8, small), (16, large))] == [True, True]
+    assert prints(capsys, "memory", script) == prints(capsys, "memory", f"{script}:model", "--batch", 32)
+
+
+def test_compile_says_where_the_time_went(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRAPHC_VERIFY", "1")
+    assert "compiled in" in prints(capsys, "compile", file)
+    assert "from the cache in" in prints(capsys, "compile", file)
+
+
+def test_diff_of_two_graphs(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "thrice.graph"
+    other.write_text(TEXT.replace("mul(%1, %2)", "sub(%1, %2)"))
+    assert "kernels: as before" in prints(capsys, "diff", file, file, "--exit-code")
+    printed = prints(capsys, "diff", file, other)
+    assert printed.startswith(f"--- {file}\n+++ {other}\n") and "  mul  1  ->  0  -1\n" in printed
+    with pytest.raises(SystemExit) as exit:
+        main(["diff", str(file), str(other), "--exit-code"])
+    assert exit.value.code == 1
+
+
+def test_check_of_a_graph_and_of_a_model(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "give the interpreter's numbers" in prints(capsys, "check", file)
+    script = tmp_path / "net.py"
+    script.write_text(MODEL)
+    assert "runs of 3 and 2 rows" in prints(capsys, "check", f"{script}:model", "--batch", 3)
+
+
+def test_doctor_without_measuring(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = prints(capsys, "doctor", "--quick")
+    assert "processor\n" in printed and "LLVM" in printed and "cache\n" in printed
+
+
+def test_models_that_cannot_be_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(capsys, "show", tmp_path / "none.keras") == f"{tmp_path / 'none.keras'}: no such file"
+    (tmp_path / "two.py").write_text(f"{MODEL}\nother = model\n")
+    assert "2 models are defined; wanted one of model, other" in fails(capsys, "memory", tmp_path / "two.py")
+    assert "ONNX files cannot be read yet" in fails(capsys, "show", "net.onnx")
+
+
+GOLDEN = sorted((ROOT / "tests" / "passes").glob("*.graph"))
+
+
+def test_golden_graphs_survive_opt_and_its_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(GOLDEN) > 10
+    for path in GOLDEN:
+        source = tmp_path / path.name
+        source.write_text(path.read_text().split("// ----")[0])
+        prints(capsys, "opt", source, "-o", tmp_path / "out.graph")
+        once = prints(capsys, "opt", tmp_path / "out.graph", "-p", "")
+        (tmp_path / "again.graph").write_text(once)
+        if "#" not in once:  # a large constant is only in the .npz of a written file
+            assert prints(capsys, "opt", tmp_path / "again.graph", "-p", "") == once
+
+
+@pytest.mark.parametrize("path", GOLDEN[::5], ids=lambda path: path.stem)
+def test_golden_graphs_run(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / path.name
+    source.write_text(path.read_text().split("// ----")[0])
+    prints(capsys, "run", source, "--seed", 3, "--save", tmp_path / "results.npz")
+    assert np.load(tmp_path / "results.npz").files
+
+
+@pytest.mark.parametrize("length", [10, 60, 100, 180])
+def test_a_truncated_file_says_where_it_ends(length: int, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(TEXT[:length])
+    message = fails(capsys, "opt", file)
+    assert message.startswith(f"{file}: line {TEXT[:length].count(chr(10)) + 1}, column ")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graphs import sgd
-from nets import F32, NETS, cnn, dropout, mlp, parameter
+from nets import F32, NETS, cnn, dropout, embedding, mlp, parameter
 
 from graphc.compiler import analyse, compile_graph
 from graphc.insight.check import CheckFailure, check_graph
@@ -276,9 +276,9 @@ def deep(rows: int = 64, layers: int = 4) -> Graph:
 def test_values_computed_again_are_the_same(level: int) -> None:
     again = functools.partial(recompute, level=level)
     for graph in (deep(6, 3), trained(dropout)):
-        pipeline = (*PIPELINE[:-1], again, PIPELINE[-1])
+        pipeline: tuple[Pass, ...] = (*PIPELINE[:-1], again, PIPELINE[-1])
         check_graph(graph, options=PLAIN, pipeline=pipeline)
-    assert recompute(mlp(F32), level) is not None and recompute(forward := mlp(F32), level) is forward
+    assert recompute(forward := mlp(F32), level) is forward
 
 
 def test_a_memory_limit_is_kept_or_refused_with_the_number(rng: np.random.Generator) -> None:
@@ -358,7 +358,7 @@ def test_the_layer_op_and_direction_are_named(rng: np.random.Generator) -> None:
 
 
 def test_other_checks_stay_what_they_are(rng: np.random.Generator) -> None:
-    graph = NETS[3](F32)
+    graph = embedding(F32)
     exe, known = guarded(graph, rng)
     known["ids"][1, 2] = 6
     with pytest.raises(CheckError, match="an id lies out of"):
@@ -382,7 +382,7 @@ def test_the_doctor_tells_processor_versions_and_cache(tmp_path: Path) -> None:
 
 def test_everything_has_a_picture_for_notebooks(exe: Executable) -> None:
     for thing in (exe, exe.graph(), exe.memory_plan, exe.kernel(str(exe.kernels[0])), exe.profile(1)):
-        text = thing._repr_html_()  # type: ignore[attr-defined]
+        text = thing._repr_html_()
         assert text.startswith("<") and "<script" not in text
     b = Builder("<b>&")
     graph = b.build((fn.neg(b, b.input("x", TensorType((2,)))),))

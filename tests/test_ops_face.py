@@ -49,9 +49,10 @@ NAMES = [
 ]  # fmt: skip
 # Ops that have another way for arrays, so that only a traced graph shows what they are in a model.
 TRACED = [
-    "angle", "argsort", "bincount", "cholesky", "conj", "conjugate", "det", "fft", "fft2", "gcd", "ifft2", "imag",
-    "inv", "irfft", "lcm", "logdet", "norm", "qr", "real", "rfft", "slogdet", "solve", "solve_triangular", "sort",
-    "top_k", "view",
+    "angle", "argsort", "bincount", "cholesky", "conj", "conjugate", "det", "digitize", "fft", "fft2", "gcd",
+    "ifft2", "imag", "inv", "irfft", "isin", "lcm", "logdet", "median", "nanmedian", "nanpercentile", "nanquantile",
+    "norm", "percentile", "qr", "quantile", "real", "rfft", "scatter_update", "searchsorted", "segment_max",
+    "segment_min", "segment_prod", "slogdet", "solve", "solve_triangular", "sort", "top_k", "view",
 ]  # fmt: skip
 # Cases that are run as machine code too: one of every new way of computing.
 NATIVE = [
@@ -67,7 +68,7 @@ BY_NAME = {
 }
 BY_KEY = {case.key: case for case in CASES}
 # Shapes that follow from values, which only arrays have
-UNTRACEABLE = {"bincount#0", "bincount#2", "eigh#0", "lstsq#0", "lu_factor#0", "matrix_rank#0", "nonzero#0", "pinv#0",
+UNTRACEABLE = {"bincount#0", "ctc_decode#2", "eigh#0", "lstsq#0", "lu_factor#0", "matrix_rank#0", "nonzero#0", "pinv#0",
                "svd#0", "unique#0", "unique#1", "repeat#2"} | {f"norm#{i}" for i in (11, 12, 17, 18, 19, 20)}  # fmt: skip
 
 
@@ -189,7 +190,7 @@ def test_long_axes_are_sorted_by_a_network(rng: np.random.Generator) -> None:
     """Stable, with NaN last, and with keys of every sign."""
     x = rng.integers(-500, 500, (2, 1100)).astype("float32")
     x[0, 7], x[1, 9], x[1, 11], x[0, 20] = np.nan, -np.inf, np.inf, -0.0
-    for array in (x, rng.integers(0, 2**32, (2, 1100)).astype("uint32"), x.astype("int32")):
+    for array in (x, rng.integers(0, 2**32, (2, 1100), dtype="uint32"), rng.integers(-9, 9, (2, 1100), dtype="int32")):
         graph, inputs = trace(ops.argsort, (array,), {})
         assert "sum" not in {node.op.mnemonic for node in graph.nodes}
         (order,) = interpret(graph, dict(zip(inputs, [array], strict=True)))
@@ -252,7 +253,7 @@ DIFFERENTIABLE: dict[str, tuple[Callable[..., Any], list[Array]]] = {
     "adaptive_max_pool": (lambda x: ops.adaptive_max_pool(x, 3), [spread(2, 7, 4)]),
     "affine_transform": (
         lambda x, t: ops.image.affine_transform(x, t),
-        [spread(2, 5, 6, 3), np.array([0.93, 0.21, 0.53, -0.23, 1.13, 0.71, 0, 0])],
+        [spread(2, 5, 6, 3), np.array([0.9317, 0.2113, 0.5371, -0.2339, 1.1303, 0.7193, 0, 0])],
     ),
     "cbrt": (ops.cbrt, [spread(7, low=0.3)]),
     "cholesky": (ops.cholesky, [POSITIVE]),
@@ -346,12 +347,13 @@ def test_sparsemax_is_the_nearest_distribution() -> None:
 
 def test_random_numbers_of_graphs_are_those_of_arrays() -> None:
     x = np.arange(21, dtype="float32").reshape(3, 7)
-    for draw in (
+    draws: tuple[Callable[[Any], Any], ...] = (
         lambda x: graphc.random.randint((3, 7), -5, 17, seed=11) + ops.cast(x * 0, "int32"),
         lambda x: graphc.random.randint((3, 7), 0, 200, "uint8", seed=12) + ops.cast(x * 0, "uint8"),
         lambda x: graphc.random.shuffle(x, 1, seed=13),
         lambda x: graphc.random.categorical(x / 10, 40, seed=14),
-    ):
+    )
+    for draw in draws:
         graph, inputs = trace(draw, (x,), {})
         (found,) = interpret(graph, {inputs[0]: x})
         np.testing.assert_array_equal(found, draw(x))

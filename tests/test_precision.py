@@ -1,4 +1,4 @@
-"""Half precision and float64: stored and rounded natively as the interpreter says, trained like float32."""
+"""Half precision: stored and rounded natively as the interpreter says, trained like float32."""
 
 from __future__ import annotations
 
@@ -81,8 +81,10 @@ def test_native_halves_are_the_interpreters(half: DType) -> None:
         scale = np.abs(want).max()
         # a sum that ends on the other side of a rounding boundary moves what comes after it by one place
         np.testing.assert_allclose(got, want, rtol=4 * ULP[half], atol=2 * ULP[half] * scale)
-    short = compile_graph(joint, OPTIONS).run([feed[0][:4], *feed[1:]])
-    np.testing.assert_allclose(short[1].astype("f4"), wanted[1][:4].astype("f4"), rtol=4 * ULP[half], atol=4 * ULP[half])
+    short = compile_graph(joint, OPTIONS).run([feed[0][:4], *feed[1:]], 4)
+    np.testing.assert_allclose(
+        short[1].astype("f4"), wanted[1][:4].astype("f4"), rtol=4 * ULP[half], atol=4 * ULP[half]
+    )
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -117,22 +119,19 @@ IMAGES = np.random.default_rng(5).normal(size=(96, 10, 10, 2)).astype("float32")
 LABELS = (IMAGES.mean((1, 2)) @ [1.0, -1.0] > 0).astype(int) + (IMAGES[:, 3, 3, 0] > 1)
 
 
-@pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16", "float64"])
+@pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
 def test_a_policy_trains_like_float32(name: str) -> None:
-    plain = network().fit(IMAGES, LABELS, batch_size=32, epochs=4, verbose=0).history["loss"]
+    plain = network().fit(IMAGES, LABELS, batch_size=32, epochs=3, verbose=0).history["loss"]
     k.config.set_dtype_policy(name)
     model = network()
-    losses = model.fit(IMAGES, LABELS, batch_size=32, epochs=4, verbose=0).history["loss"]
+    losses = model.fit(IMAGES, LABELS, batch_size=32, epochs=3, verbose=0).history["loss"]
     compute, stored = model.layers[0].compute_dtype, model.layers[0].variable_dtype
-    assert (compute, stored) == {
-        "mixed_bfloat16": ("bfloat16", "float32"),
-        "mixed_float16": ("float16", "float32"),
-        "float64": ("float64", "float64"),
-    }[name]
+    assert (compute, stored) == (name.removeprefix("mixed_"), "float32")
     assert {str(v.array.dtype) for v in model.weights} == {stored}
     assert model.layers[-2].output.dtype == compute and model.output.dtype == "float32"
     assert model.predict(IMAGES[:5], verbose=0).dtype == np.float32
-    np.testing.assert_allclose(losses, plain, rtol={"bfloat16": 0.03, "float16": 0.01, "float64": 1e-3}[compute])
+    np.testing.assert_allclose(losses, plain, rtol={"bfloat16": 0.03, "float16": 0.01}[compute])
+    assert isinstance(model.optimizer, k.optimizers.LossScaleOptimizer) is (compute == "float16")
     assert losses[-1] < losses[0]
 
 
@@ -164,7 +163,7 @@ def test_layers_take_any_float_and_give_their_own() -> None:
 
 def test_half_types_meet_as_in_jax() -> None:
     half, other, single = (k.ops.ones(3, dtype=name) for name in ("bfloat16", "float16", "float32"))
-    assert (half * 2.0).dtype == "bfloat16" and (half + 1).dtype == "bfloat16"
+    assert k.ops.multiply(half, 2.0).dtype == k.ops.add(half, 1).dtype == "bfloat16"
     assert k.ops.add(half, other).dtype == "float32" and k.ops.add(half, single).dtype == "float32"
     assert k.ops.add(half, k.ops.ones(3, dtype="int32")).dtype == "bfloat16"
     assert k.ops.mean(half).dtype == k.ops.exp(half).dtype == "bfloat16"

@@ -74,8 +74,14 @@ def _augmented_loss(augment: list[Any], x: Any, batch_size: int) -> list[float]:
 
 @pytest.mark.parametrize(
     "cases",
-    [[*range(7)], [7, 8, 9, 10], [12, 13], [14, 15, 16], [17, 18, 19, 20]],
-    ids=["colors", "more colors", "rotation", "zoom", "crop"],
+    [
+        pytest.param([0, 1, 2, 18], id="flip, colors, crop"),
+        pytest.param([12], id="rotation"),
+        pytest.param([3, 4, 5, 6], id="more colors", marks=pytest.mark.long),
+        pytest.param([7, 8, 9, 10, 11], id="still more colors", marks=pytest.mark.long),
+        pytest.param([13, 14, 15], id="zoom", marks=pytest.mark.long),
+        pytest.param([16, 17, 19, 20], id="translation, shear, erasing", marks=pytest.mark.long),
+    ],
 )
 def test_compiled_step_draws_what_arrays_get(cases: list[int]) -> None:
     chosen = [AUGMENTATION[index] for index in cases]

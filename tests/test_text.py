@@ -150,7 +150,7 @@ ERRORS = {
     "    %y = relu(%x) : f32[2]\n              ^",
     "graph @g {\n  input %x : f32[2]\n  %y = rellu(%x) : f32[2]\n  return\n}": "line 3, column 8: no op is called rellu; did you mean relu?",
     "graph @g {\n  input %x : f32[2]\n  %y = relu(%x) : f32[3]\n  return\n}": "line 3, column 3: relu gives f32[2], the text says f32[3]",
-    "graph @g {\n  input %x : f33[2]\n  return\n}": "line 2, column 14: expected a type: f32, f64, i8, i32, i64, u8, u32, u64, bool, got 'f33'",
+    "graph @g {\n  input %x : f33[2]\n  return\n}": "line 2, column 14: expected a type: f16, bf16, f32, f64, i8, i32, i64, u8, u32, u64, bool, got 'f33'",
     "graph @g {\n  input %x : f32[n]\n  return\n}": "line 2, column 18: n is unknown here: the block's header wants (n = ...)",
     "graph @g {\n  input %x : f32[2]\n  input %x : f32[2]\n  return\n}": "line 3, column 9: %x is defined twice",
     "graph @g {\n  input %x : f32[2]\n  %y = transpose(%x) {perm=(0.5,)} : f32[2]\n  return\n}": "line 3, column 28: attribute perm is (0.5,), wanted tuple[int, ...]",

@@ -49,7 +49,7 @@ class SwapEMAWeights(Callback):
         if not self.swap_on_epoch:
             return
         self._swap(to_averages=True)
-        if epoch == self.params["epochs"] - 1:
+        if epoch == (self.params or {})["epochs"] - 1:
             # after the last epoch the optimizer writes its averages into the weights
             for weight, average in self._pairs():
                 average.assign(weight)

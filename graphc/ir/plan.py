@@ -82,8 +82,8 @@ def format_plan(plan: MemoryPlan) -> str:
     lines = aligned_lines(rows, left=2)
     lines += [f"copy %{new.name} to %{state.name} at the end" for state, new in plan.copies]
     for node, loop in plan.loops.items():
-        rows = f" for blocks of {loop.block} rows" if loop.block else ""
-        lines += [f"steps of %{', %'.join(node.names)}{rows}:", *(f"  {line}" for line in str(loop.step).split("\n"))]
+        blocks = f" for blocks of {loop.block} rows" if loop.block else ""
+        lines += [f"steps of %{', %'.join(node.names)}{blocks}:", *(f"  {line}" for line in str(loop.step).split("\n"))]
     sizes = f"arena {plan.arena_bytes} bytes; alive at once {plan.live_bound}; without sharing {plan.unplanned_bytes}"
     return "\n".join([*lines, sizes])
 

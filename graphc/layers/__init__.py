@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphc.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from graphc.layers.attention.attention import AdditiveAttention, Attention
+from graphc.layers.attention.multi_head import GroupedQueryAttention, GroupQueryAttention, MultiHeadAttention
 from graphc.layers.convolutional import (
     Conv1D,
     Conv1DTranspose,
@@ -98,7 +100,6 @@ from graphc.layers.pooling import (
     MaxPooling3D,
 )
 from graphc.layers.preprocessing.color import (
-    AutoContrast,
     RandomBrightness,
     RandomColorDegeneration,
     RandomColorJitter,
@@ -109,16 +110,18 @@ from graphc.layers.preprocessing.color import (
     RandomPosterization,
     RandomSaturation,
     RandomSharpness,
-    Solarization,
 )
 from graphc.layers.preprocessing.cropping import CenterCrop, RandomCrop, Resizing
 from graphc.layers.preprocessing.erasing import RandomErasing
 from graphc.layers.preprocessing.feature import CategoryEncoding, Discretization
 from graphc.layers.preprocessing.geometry import RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom
 from graphc.layers.preprocessing.hashing import HashedCrossing, Hashing
+from graphc.layers.preprocessing.levels import AutoContrast, Equalization, Solarization
 from graphc.layers.preprocessing.lookup import IntegerLookup, StringLookup
+from graphc.layers.preprocessing.mixing import CutMix, MixUp
 from graphc.layers.preprocessing.normalization import Normalization
 from graphc.layers.preprocessing.pipeline import Pipeline
+from graphc.layers.preprocessing.rand_augment import RandAugment
 from graphc.layers.preprocessing.text import TextVectorization
 from graphc.layers.recurrent.bidirectional import Bidirectional
 from graphc.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
@@ -180,7 +183,9 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "AutoContrast",
     "Average",
     "AveragePooling1D",
@@ -212,6 +217,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -220,6 +226,7 @@ __all__ = [
     "Dropout",
     "EinsumDense",
     "Embedding",
+    "Equalization",
     "Flatten",
     "GRUCell",
     "GaussianDropout",
@@ -237,6 +244,8 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupQueryAttention",
+    "GroupedQueryAttention",
     "HashedCrossing",
     "Hashing",
     "Identity",
@@ -258,12 +267,15 @@ __all__ = [
     "MaxPooling3D",
     "Maximum",
     "Minimum",
+    "MixUp",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
     "Permute",
     "Pipeline",
     "RMSNormalization",
+    "RandAugment",
     "RandomBrightness",
     "RandomColorDegeneration",
     "RandomColorJitter",

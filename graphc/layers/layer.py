@@ -291,6 +291,20 @@ class Layer(LayerState):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"Layer {type(self).__name__} does not have a `call` method implemented.")
 
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+        """NotImplementedError: graphc computes with the weights as they are."""
+        raise NotImplementedError(
+            f"Layer {self.name} (of type {type(self).__name__}): quantize(mode={mode!r}) is not supported by graphc. "
+            "Leave the call out; the model runs with its float weights"
+        )
+
+    def enable_lora(self, rank: int, *args: Any, **kwargs: Any) -> None:
+        """NotImplementedError: graphc has no low-rank adapters."""
+        raise NotImplementedError(
+            f"Layer {self.name} (of type {type(self).__name__}): enable_lora(rank={rank}) is not supported by graphc. "
+            "Freeze the layers before it with `trainable = False` and train the full weights of this one"
+        )
+
     # ---- losses
 
     def add_loss(self, loss: Any) -> None:

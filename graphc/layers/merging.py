@@ -139,16 +139,23 @@ class Concatenate(Merge):
         return ops.concatenate(list(inputs), axis=self.axis)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
-        if not previous_mask or any(mask is None for mask in previous_mask):
+        """Valid where any feature of any input is; an input without a mask is valid."""
+        if not previous_mask or all(mask is None for mask in previous_mask):
             return None
-        wide = [
-            ops.broadcast_to(ops.expand_dims(mask, -1), x.shape) if len(mask.shape) < len(x.shape) else mask
-            for mask, x in zip(previous_mask, inputs, strict=True)
-        ]
-        return ops.all(ops.concatenate(wide, self.axis), axis=-1)
+        wide = [_wide_mask(mask, x) for mask, x in zip(previous_mask, inputs, strict=True)]
+        return ops.any(ops.concatenate(wide, self.axis), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
+
+
+def _wide_mask(mask: Any, x: Any) -> Any:
+    """The mask with one entry per element of x."""
+    if mask is None:
+        return ops.ones_like(x, dtype="bool")
+    if len(mask.shape) == len(x.shape):
+        return mask
+    return ops.logical_or(ops.expand_dims(mask, -1), ops.zeros_like(x, dtype="bool"))
 
 
 class Dot(Layer):
@@ -162,10 +169,32 @@ class Dot(Layer):
         self.normalize = normalize
         self.supports_masking = True
 
+    def build(self, input_shape: Any) -> None:
+        if not isinstance(input_shape[0], (tuple, list)) or len(input_shape) != 2:
+            raise ValueError(
+                f"A `Dot` layer should be called on a list of 2 inputs. Received: input_shape={input_shape}"
+            )
+        first, second = input_shape
+        left, right = self._axes_of(len(first), len(second))
+        if first[left] != second[right]:
+            raise ValueError(
+                f"Incompatible input shapes: axis values {first[left]} (at axis {left}) != {second[right]} (at axis "
+                f"{right}). Full input shapes: {first}, {second}"
+            )
+
+    def _axes_of(self, first_rank: int, second_rank: int) -> tuple[int, int]:
+        both = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        left, right = both[0] % first_rank, both[1] % second_rank
+        if 0 in (left, right):
+            raise ValueError(
+                "Cannot perform batch_dot over axis 0. If your inputs are not batched, add a dummy batch dimension to "
+                "your inputs using keras.ops.expand_dims(x, 0)"
+            )
+        return left, right
+
     def call(self, inputs: Any) -> Any:
         x, y = inputs
-        both = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
-        left, right = both[0] % len(x.shape), both[1] % len(y.shape)
+        left, right = self._axes_of(len(x.shape), len(y.shape))
         if self.normalize:
             x, y = ops.normalize(x, axis=left), ops.normalize(y, axis=right)
         letters = "abcdefghijklmnopqrstuvw"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from graphc import tree
 from graphc.layers.core import Input, InputLayer
@@ -20,6 +20,7 @@ from graphc.tensor import KerasTensor
 from graphc.tracing import map_leaves
 
 Copy = Callable[[Any], Any]
+M = TypeVar("M", bound=Model)
 
 
 def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
@@ -129,7 +130,7 @@ def _clone_functional(model: Functional, input_tensors: Any, copy: Copy, call_fu
     return _compiled_like(model, Functional(inputs, outputs, name=model.name, trainable=model.trainable))
 
 
-def _compiled_like(model: Any, clone: Any) -> Any:
+def _compiled_like(model: Any, clone: M) -> M:
     if model.compiled:
         clone.compile_from_config(model.get_compile_config())
     return clone

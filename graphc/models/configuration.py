@@ -79,7 +79,7 @@ def is_functional_config(config: dict[str, Any]) -> bool:
     return {"name", "layers", "input_layers", "output_layers"} <= set(config)
 
 
-def is_functional_class(cls: type) -> bool:
+def is_functional_class(cls: Any) -> bool:
     """Whether the class is made from inputs and outputs, as `Model` is."""
     from graphc.models.functional import Functional
     from graphc.models.model import Model

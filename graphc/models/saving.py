@@ -18,6 +18,7 @@ class Saving(Layer):
 
     optimizer: Any
     compiled: bool
+    _compile_arguments: dict[str, Any]
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
         """Write the model to a `.keras` (or older `.h5`) file; see `graphc.saving.save_model`."""

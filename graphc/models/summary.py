@@ -65,9 +65,7 @@ def _in_range(operations: list[Any], layer_range: Sequence[str] | None) -> list[
         [i for i, operation in enumerate(operations) if re.match(pattern, operation.name)] for pattern in layer_range
     ]
     if not all(found):
-        raise ValueError(
-            f"Passed layer_names do not match the layer names in the model. Received: {list(layer_range)}"
-        )
+        raise ValueError(f"Passed layer_names do not match the layer names in the model. Received: {list(layer_range)}")
     edges = (min(found[0]), max(found[1]))
     return operations[min(edges) : max(edges) + 1]
 

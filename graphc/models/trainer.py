@@ -82,6 +82,8 @@ class Trainer(Steps, Executables, OldMethods):
             "jit_compile": jit_compile,
         }
         self.optimizer = optimizers.get(optimizer)
+        if auto_scale_loss and self.dtype_policy.name == "mixed_float16":  # type: ignore[attr-defined]
+            self.optimizer = _with_scaled_loss(self.optimizer)
         self.loss = loss
         names = getattr(self, "output_names", None)
         given = metrics is not None or weighted_metrics is not None
@@ -347,6 +349,13 @@ class Trainer(Steps, Executables, OldMethods):
         self._prepare(source)
         step = self._executable_for("infer", source, source.size)
         return step.packed(step.run(source.flat, source.size))
+
+
+def _with_scaled_loss(optimizer: Any) -> Any:
+    """The optimizer, in one that scales the loss so that small gradients survive float16."""
+    if isinstance(optimizer, optimizers.LossScaleOptimizer):
+        return optimizer
+    return optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
 
 
 def _rows_of(source: Source) -> int:

@@ -12,7 +12,19 @@ import numpy as np
 
 from graphc.ir.op import Array, Value
 from graphc.ir.types import DType
-from graphc.ops.dispatch import binary, builder, cast_to, convert, float_type, op, op_with, result_type, unary
+from graphc.ops.dispatch import (
+    binary,
+    builder,
+    cast_to,
+    convert,
+    float_type,
+    limits_of,
+    op,
+    op_with,
+    result_type,
+    unary,
+    widened,
+)
 from graphc.ops.elementwise import (
     absolute,
     add,
@@ -330,10 +342,8 @@ def _scaled_i0(x: float) -> float:
 
 
 def _fitted(function: Callable[[Any], list[float]], degree: int) -> tuple[float, ...]:
-    def at(points: Any) -> Array:
-        return np.array(function(points))
-
-    return tuple(float(c) for c in np.polynomial.chebyshev.chebinterpolate(at, degree))
+    interpolate: Any = np.polynomial.chebyshev.chebinterpolate
+    return tuple(float(c) for c in interpolate(lambda points: np.array(function(points)), degree))
 
 
 def _clenshaw(coefficients: tuple[float, ...], u: Any) -> Any:
@@ -409,6 +419,7 @@ def signbit(x: Any) -> Any:
     """Whether the sign is set, also of -0.0 and NaN."""
     x = convert(x)
     if "float" in x.dtype:
+        x = widened(x)
         x = view(x, _same_size(x.dtype))
     return less(cast(x, "int32") if x.dtype == "bool" else x, 0)
 
@@ -431,6 +442,8 @@ def view(x: Any, dtype: Any = None) -> Any:
 def nextafter(x1: Any, x2: Any) -> Any:
     """The next number a float dtype has after x1, towards x2."""
     kind = float_type(x1, x2)
+    if kind not in ("float32", "float64"):
+        raise NotImplementedError(f"nextafter: dtype {kind} is not supported; cast to float32")
     a, b = convert(x1, kind), convert(x2, kind)
     whole = _same_size(kind)
     zero, tiny = equal(a, 0), float(np.finfo(kind).smallest_subnormal)
@@ -447,7 +460,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     x = convert(x)
     if "float" not in x.dtype:
         return x
-    limits = np.finfo(x.dtype)
+    limits = limits_of(x.dtype)
     x = where(isnan(x), nan, x)
     x = where(isposinf(x), float(limits.max) if posinf is None else posinf, x)
     return where(isneginf(x), float(limits.min) if neginf is None else neginf, x)
@@ -463,11 +476,10 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
         return cast_to(x, dtype)
     target = np.iinfo(kind.numpy)
     low, high = float(target.min), float(target.max)
+    x = widened(x)
     if x.value.dtype.is_float:
-        # the largest float below the limit, which may itself not be a float
-        high = (
-            high if float(np.asarray(high, x.dtype)) <= int(target.max) else float(np.nextafter(high, 0, dtype=x.dtype))
-        )
+        if float(np.asarray(high, x.dtype)) > int(target.max):
+            high = float(np.nextafter(high, 0, dtype=x.dtype))  # the limit is not a float: the largest one below it
         return cast_to(clip(x, low, high), dtype)
     own = np.iinfo(x.dtype)
     return cast_to(clip(x, builtins.max(target.min, own.min), builtins.min(target.max, own.max)), dtype)

@@ -86,17 +86,7 @@ def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
     return map(function, listed)
 
 
-def _static_fori(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
-    return run_eagerly(fori_loop, (operator.index(lower), operator.index(upper), body_fun, init_val), {})
-
-
-@op_with(_static_fori)
-def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: Any) -> Any:
-    """`value = body_fun(i, value)` for i from lower to upper - 1, starting with `init_val`. Returns the last value.
-
-    TypeError if a bound is a tensor: the number of steps of a compiled loop is fixed (`while_loop` with
-    `maximum_iterations` stops earlier).
-    """
+def _traced_fori(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
     if contains(Tensor, (lower, upper)):
         raise TypeError("fori_loop: lower and upper must be numbers when a graph is traced; use while_loop")
     start, steps = operator.index(lower), max(operator.index(upper) - operator.index(lower), 0)
@@ -104,6 +94,20 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: An
     numbers = Tensor(fn.add(builder(), counter, start))
     last, _ = scan(lambda value, i: (body_fun(i, value), None), init_val, numbers)
     return last
+
+
+def _concrete_fori(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
+    return run_eagerly(_traced_fori, (operator.index(lower), operator.index(upper), body_fun, init_val), {})
+
+
+@op_with(_concrete_fori)
+def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: Any) -> Any:
+    """`value = body_fun(i, value)` for i from lower to upper - 1, starting with `init_val`. Returns the last value.
+
+    TypeError if a bound is a tensor: the number of steps of a compiled loop is fixed (`while_loop` with
+    `maximum_iterations` stops earlier).
+    """
+    return _traced_fori(lower, upper, body_fun, init_val)
 
 
 def _concrete_while(

@@ -137,6 +137,9 @@ def _beam_search(inputs: Any, lengths: Any, width: int, top_paths: int, blank: i
     return labels, found
 
 
+_beam_search.__name__ = "ctc_decode"
+
+
 def _beams(line: Array, width: int, blank: int) -> list[tuple[tuple[int, ...], float]]:
     """The likeliest spellings of one sequence of log probabilities, the best first: prefix beam search."""
     # of every prefix the log probability of ending in a blank, and in its last label

@@ -62,7 +62,7 @@ def arrays_only(reason: str) -> Callable[[F], F]:
             traced = current_tracer() is not None and contains(Variable, (args, kwargs))
             if symbolic or traced:
                 raise NotImplementedError(
-                    f"{function.__name__} cannot be part of a graph: {reason}. Call it on numpy arrays, outside of the "
+                    f"{call.__name__} cannot be part of a graph: {reason}. Call it on numpy arrays, outside of the "
                     "model, and pass its result in"
                 )
             return function(*map_leaves(_array_of, Variable, args), **map_leaves(_array_of, Variable, kwargs))
@@ -178,6 +178,19 @@ def float_type(*xs: Any) -> str:
     """The dtype of a function whose result is not an integer."""
     kind = result_type(*xs)
     return kind if "float" in kind else config.floatx()
+
+
+def widened(x: Tensor) -> Tensor:
+    """The tensor in a dtype whose bits are those of an integer of the IR: floats of two bytes as float32, exactly."""
+    return cast_to(x, "float32") if x.value.dtype.is_float and x.value.dtype.size == 2 else x
+
+
+def limits_of(dtype: str) -> Any:
+    """`finfo` of a float dtype, of those numpy does not know too."""
+    import ml_dtypes  # numpy's own needs no import
+
+    finfo: Any = ml_dtypes.finfo  # untyped
+    return finfo(dtype)
 
 
 def unary(function: Callable[[Builder, Value], Value], x: Any, floating: bool = False) -> Tensor:

@@ -380,15 +380,15 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     return _where(condition, x1, x2)
 
 
-@op
-def _where(condition: Any, x1: Any, x2: Any) -> Any:
+def _chosen(condition: Any, x1: Any, x2: Any) -> Any:
     kind = result_type(x1, x2)
     if is_scalar(x1) and is_scalar(x2):
         x1 = convert(x1, kind)
     return Tensor(fn.select(builder(), _logical(condition).value, operand(x1, kind), operand(x2, kind)))
 
 
-_where.__name__ = "where"
+_chosen.__name__ = "where"
+_where = op(_chosen)
 
 
 @op

@@ -12,7 +12,7 @@ import numpy as np
 from graphc import config
 from graphc.ops.arithmetic import saturate_cast
 from graphc.ops.contractions import outer, tensordot
-from graphc.ops.dispatch import builder, cast_to, convert, float_type, op
+from graphc.ops.dispatch import builder, cast_to, convert, float_type, limits_of, op
 from graphc.ops.elementwise import (
     absolute,
     cast,
@@ -377,7 +377,7 @@ def _planes(name: str, images: Any, data_format: str | None) -> tuple[list[Any],
 def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
     """Hue, saturation and value, all in [0, 1], of colours in [0, 1]."""
     planes, channels, dtype = _planes("rgb_to_hsv", images, data_format)
-    eps = float(np.finfo(dtype).eps)
+    eps = float(limits_of(dtype).eps)
     red, green, blue = (where(less(absolute(plane), eps), 0.0, plane) for plane in planes)
     value = maximum(maximum(red, green), blue)
     span = value - minimum(minimum(red, green), blue)

@@ -131,12 +131,35 @@ def scatter(indices: Any, values: Any, shape: Any) -> Any:
     return cast(reshape(made, tuple(int(dim) for dim in shape)), values.dtype)
 
 
-@op
+def _updated_arrays(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Array:
+    _check_reduction(reduction)
+    result = np.array(inputs)
+    places = tuple(np.moveaxis(np.asarray(indices), -1, 0))
+    values = np.asarray(updates, result.dtype)
+    if reduction is None:
+        # one by one, so that the last of repeated indices counts
+        for place in np.ndindex(places[0].shape):
+            result[tuple(index[place] for index in places)] = values[place]
+    else:
+        _COMBINED[reduction].at(result, places, values)
+    return result
+
+
+_COMBINED: dict[str, Any] = {"add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}
+
+
+def _check_reduction(reduction: str | None) -> None:
+    if reduction is not None and reduction not in _COMBINED:
+        raise ValueError(f"scatter_update: reduction {reduction!r} is unknown, wanted one of {list(_COMBINED)}")
+
+
+@op_with(_updated_arrays)
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
     """The tensor with updates[.., rest] at indices[.., depth]; of repeated indices the last one counts.
 
     reduction: "add", "mul", "max" or "min" combine the updates with what is there.
     """
+    _check_reduction(reduction)
     x = convert(inputs)
     updates = convert(updates, x.dtype)
     row, sizes = _flat_rows(indices, x.shape)
@@ -146,11 +169,8 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     table = reshape(x, (math.prod(sizes), *rest))
     if reduction == "add":
         return reshape(add(table, _added(table, row, updates)), x.shape)
-    if reduction in ("max", "min", "mul"):
-        combined = _combined(table, row, updates, reduction)
-        return reshape(combined, x.shape)
     if reduction is not None:
-        raise ValueError(f"scatter_update: reduction {reduction!r} is unknown, wanted 'add', 'max', 'min' or 'mul'")
+        return reshape(_combined(table, row, updates, reduction), x.shape)
     index = arange(count)
     again = logical_and(equal(expand_dims(row, 1), row), greater(index, expand_dims(index, 1)))
     last = logical_not(any(again, 1))
@@ -233,44 +253,65 @@ def _segments(x: Any, ids: Any, count: int, reduce: Callable[..., Any]) -> Any:
 
 
 def _neutral(reduce: Callable[..., Any], dtype: str) -> Any:
+    return convert(_extreme(reduce, dtype), dtype)
+
+
+def _extreme(reduce: Callable[..., Any], dtype: str) -> float:
+    """The number that changes nothing."""
     if reduce is prod:
-        return convert(1, dtype)
+        return 1
     if "float" in dtype:
         return -math.inf if reduce is max else math.inf
     limits = np.iinfo(dtype)
-    return convert(np.asarray(limits.min if reduce is max else limits.max, dtype))
+    return int(limits.min) if reduce is max else int(limits.max)
 
 
 def _segmented(name: str, data: Any, segment_ids: Any, num_segments: int | None, reduce: Callable[..., Any]) -> Any:
+    count = _segment_count(name, num_segments)
+    return _segments(convert(data), convert(segment_ids, "int32"), count, reduce)
+
+
+def _segment_count(name: str, num_segments: int | None) -> int:
     if num_segments is None:
         raise ValueError(f"{name}: `num_segments` must be set: the shape of the result depends on it. Received: None")
-    return _segments(convert(data), convert(segment_ids, "int32"), num_segments, reduce)
+    return num_segments
 
 
 @op
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The sums[num_segments, rest..] of the data[n, rest..] with the same id; ids outside are left out."""
-    if num_segments is None:
-        raise ValueError("segment_sum: `num_segments` must be set: the shape of the result depends on it")
+    num_segments = _segment_count("segment_sum", num_segments)
     x, ids = convert(data), convert(segment_ids, "int32")
     inside = logical_and(greater_equal(ids, 0), less(ids, num_segments))
     kept = where(_wide(inside, x.ndim - 1), x, cast(convert(0), x.dtype))
     return Tensor(fn.scatter_add(builder(), (num_segments, *x.shape[1:]), ids.value, kept.value))
 
 
-@op
+def _segment_arrays(name: str, function: Any, reduce: Callable[..., Any]) -> Callable[..., Array]:
+    def concrete(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Array:
+        count = _segment_count(name, num_segments)
+        x, ids = np.asarray(data), np.asarray(segment_ids)
+        inside = (ids >= 0) & (ids < count)
+        result = np.full((count, *x.shape[1:]), _extreme(reduce, x.dtype.name), x.dtype)
+        function.at(result, ids[inside], x[inside])
+        return result
+
+    return concrete
+
+
+@op_with(_segment_arrays("segment_max", np.maximum, max))
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The maxima of the data with the same id; the lowest number for empty segments."""
     return _segmented("segment_max", data, segment_ids, num_segments, max)
 
 
-@op
+@op_with(_segment_arrays("segment_min", np.minimum, min))
 def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The minima of the data with the same id; the highest number for empty segments."""
     return _segmented("segment_min", data, segment_ids, num_segments, min)
 
 
-@op
+@op_with(_segment_arrays("segment_prod", np.multiply, prod))
 def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The products of the data with the same id; 1 for empty segments."""
     return _segmented("segment_prod", data, segment_ids, num_segments, prod)

@@ -10,7 +10,7 @@ import numpy as np
 from graphc import config
 from graphc.ops.activations import softmax
 from graphc.ops.contractions import einsum
-from graphc.ops.dispatch import arrays_only, builder, convert, float_type, op, result_type, tracer
+from graphc.ops.dispatch import arrays_only, builder, convert, float_type, limits_of, op, result_type, tracer
 from graphc.ops.elementwise import (
     abs,
     add,
@@ -156,7 +156,7 @@ def dot_product_attention(
     seen = _seen(mask, is_causal, int(q.shape[1]), int(k.shape[1]))
     if seen is not None:
         # as in JAX: rows that see nothing become even, not NaN
-        logits = where(seen, logits, -0.7 * float(np.finfo(kind).max))
+        logits = where(seen, logits, -0.7 * float(limits_of(kind).max))
     return einsum("bhts,bshd->bthd", softmax(logits, -1), v)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from graphc.ir.op import Array
 from graphc.ir.types import Rows
 from graphc.ops.arithmetic import bitwise_and, bitwise_xor, view
-from graphc.ops.dispatch import arrays_only, builder, convert, float_type, op, op_with
+from graphc.ops.dispatch import arrays_only, builder, convert, float_type, op, op_with, widened
 from graphc.ops.elementwise import (
     add,
     cast,
@@ -77,6 +77,7 @@ def _keys(x: Any) -> Any:
         return cast(x, "int32")
     if "float" not in x.dtype:
         return x
+    x = widened(x)
     whole = x.dtype.replace("float", "int")
     largest = int(np.iinfo(whole).max)
     bits = view(where(equal(x, 0), 0.0, x), whole)
@@ -196,6 +197,7 @@ METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 def _quantiles(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan: bool) -> Any:
     _check_method(method)
     x = convert(x, float_type(x))
+    kind, x = x.dtype, widened(x)
     axes = _listed(axis, x.ndim)
     kept = [d for d in range(x.ndim) if d not in axes]
     lines = moveaxis(x, axes, list(range(len(kept), x.ndim))) if kept else x
@@ -203,11 +205,11 @@ def _quantiles(x: Any, q: Any, axis: Any, method: str, keepdims: bool, skip_nan:
     holes = sum(cast(isnan(lines), x.dtype), -1, keepdims=True)
     ordered = picked(lines, _order(lines))
     size = float(lines.shape[-1])
-    count = subtract(size, holes) if skip_nan else size
+    last = maximum(subtract(size - 1, holes), 0.0) if skip_nan else size - 1
     shares = convert(q, x.dtype)
-    found = _interpolated(ordered, multiply(maximum(subtract(count, 1.0), 0.0), reshape(shares, (-1,))), method)
+    found = _interpolated(ordered, multiply(reshape(shares, (-1,)), last), method)
     broken = equal(holes, size) if skip_nan else greater(holes, 0)
-    return _placed(where(broken, math.nan, found), x, axes, kept, shares, keepdims)
+    return cast(_placed(where(broken, math.nan, found), x, axes, kept, shares, keepdims), kind)
 
 
 def _listed(axis: Any, rank: int) -> list[int]:

@@ -232,7 +232,10 @@ class Hdf5Weights:
 
     def keys(self, path: str) -> list[str]:
         group = self.file.group(f"{path}/vars")
-        return [] if group is None else list(group)
+        try:
+            return [] if group is None else list(group)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{self.file.name}: the members of {path}/vars cannot be read: {error}") from None
 
     def read(self, path: str, key: str, shape: tuple[int, ...] | None, kind: str | None) -> Array:
         return self.file.array(f"{path}/vars/{key}", shape, kind)

@@ -41,12 +41,11 @@ def _fill(file: Any, model: Any, include_optimizer: bool) -> None:
     whole_config = serialize_keras_object(model)
     config = {"class_name": whole_config["class_name"], "config": _old_config(whole_config["config"])}
     file.attrs["model_config"] = _json_bytes(config)
-    optimizer = getattr(model, "optimizer", None)
-    has_optimizer = include_optimizer and optimizer is not None
-    if has_optimizer and whole_config.get("compile_config"):
+    optimizer = getattr(model, "optimizer", None) if include_optimizer else None
+    if optimizer is not None and whole_config.get("compile_config"):
         file.attrs["training_config"] = _json_bytes(_training_config(whole_config["compile_config"], optimizer))
     _fill_weights(file.create_group("model_weights"), model)
-    if has_optimizer:
+    if optimizer is not None:
         _fill_arrays(file.create_group("optimizer_weights"), optimizer.variables)
 
 
@@ -64,7 +63,9 @@ def _old_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _old_entry(entry: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: entry[key] for key in ("class_name", "config", "name", "inbound_nodes") if key in entry}
+    kept: dict[str, Any] = {
+        key: entry[key] for key in ("class_name", "config", "name", "inbound_nodes") if key in entry
+    }
     if str(entry.get("module")).startswith("keras.src.ops"):
         return entry
     if entry.get("registered_name") not in (None, "Functional"):

@@ -31,13 +31,13 @@ WEIGHTS_H5, WEIGHTS_NPZ = "model.weights.h5", "model.weights.npz"
 CONFIG_LIMIT = 8 << 20
 
 # What reading a file of a stranger may raise in the depths, where its values are taken for what they are not.
-_SYMPTOMS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RecursionError, TypeError)
+_SYMPTOMS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError)
 Path_ = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Whatever is wrong with the file becomes a ValueError that names it; what graphc has not, a NotImplementedError."""
+    """Whatever is wrong with the file becomes a ValueError that names it; NotImplementedError: what graphc has not."""
     try:
         yield
     except NotImplementedError as error:
@@ -168,6 +168,6 @@ def weights_of(archive: Archive) -> Iterator[Source]:
     elif WEIGHTS_NPZ in archive.members:
         window = archive.open(WEIGHTS_NPZ)
         archive.check(WEIGHTS_NPZ, window)
-        yield npz.NpzWeights(Archive(io.BufferedReader(window), f"{archive.name}: {WEIGHTS_NPZ}"))  # type: ignore[arg-type]
+        yield npz.NpzWeights(Archive(io.BufferedReader(window), f"{archive.name}: {WEIGHTS_NPZ}"))
     else:
         raise ValueError(f"{archive.name} has neither {WEIGHTS_H5} nor {WEIGHTS_NPZ}")

@@ -55,7 +55,7 @@ class NpzWeights:
         return np.frombuffer(values, dtype).reshape(found, order="F" if order else "C")
 
 
-def _header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:  # type: ignore[type-arg]
+def _header(file: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"version {version} of numpy's format")

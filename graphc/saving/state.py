@@ -1,7 +1,7 @@
 """The state of a model as a tree: which object keeps its arrays under which path.
 
-The paths are those Keras makes: attributes by name, members of lists by class name and number, Sequential and functional
-models by their layers first. Beside them the states of seed generators are kept, which Keras ignores.
+The paths are those Keras makes: attributes by name, members of lists by class name and number, Sequential and
+functional models by their layers first. Beside them the states of seed generators are kept, which Keras ignores.
 """
 
 from __future__ import annotations

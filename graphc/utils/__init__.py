@@ -15,6 +15,7 @@ from graphc.saving.registry import (
     get_registered_object,
     register_keras_serializable,
 )
+from graphc.saving.serialization import deserialize_keras_object, serialize_keras_object
 from graphc.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
 from graphc.utils.directories import image_dataset_from_directory, text_dataset_from_directory
 from graphc.utils.files import get_file
@@ -34,6 +35,7 @@ __all__ = [
     "array_to_img",
     "clear_session",
     "custom_object_scope",
+    "deserialize_keras_object",
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_custom_objects",
@@ -50,6 +52,7 @@ __all__ = [
     "plot_model",
     "register_keras_serializable",
     "save_img",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "text_dataset_from_directory",

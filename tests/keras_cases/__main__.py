@@ -9,10 +9,10 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_cases.draw import Array
 from keras_cases.keras_side import KerasSide
 from keras_cases.names import listing
 from keras_cases.run import TABLES, outcomes
@@ -21,7 +21,7 @@ from keras_cases.run import TABLES, outcomes
 def main(floatx: str, count: int, path: Path) -> None:
     gc.disable()  # it would walk all of JAX again and again
     side = KerasSide(floatx)
-    results: dict[str, Array] = {"names/text": np.asarray(listing())}
+    results: dict[str, Any] = {"names/text": np.asarray(listing())}
     for kind, table in TABLES.items():
         for name in table:
             gc.collect() if count > 1 else None

@@ -102,13 +102,15 @@ class Draw:
     def probabilities(self, *shape: int) -> Array:
         """Positive, with sums of one along the last axis."""
         raw = self.positive(*shape)
-        return (raw / raw.sum(-1, keepdims=True)).astype("float32")
+        found: Array = (raw / raw.sum(-1, keepdims=True)).astype("float32")
+        return found
 
     def integers(self, high: int, *shape: int, low: int = 0) -> Array:
         return self.rng.integers(low, high, shape).astype("int32")
 
     def one_hot(self, rows: int, classes: int) -> Array:
-        return np.eye(classes, dtype="float32")[self.rng.integers(classes, size=rows)]
+        found: Array = np.eye(classes, dtype="float32")[self.rng.integers(classes, size=rows)]
+        return found
 
     def mask(self, rows: int, steps: int) -> Array:
         """True for the first steps of each row, at least one."""

@@ -51,17 +51,19 @@ class GraphcSide(Side):
         shape = array.shape if rows is None else (Rows(rows + SPARE), *array.shape[1:])
         return tracer.input("x", shape, array.dtype)
 
-    def _projected(self, tracer: Tracer, outputs: list[Tensor], fed: list[Array], rows: int | None) -> Tensor:
+    def _projected(self, tracer: Tracer, outputs: list[Tensor], fed: list[Array], rows: int | None) -> Any:
         """The weighted sum of all floats; weights of batches are fed as inputs of their own."""
-        total = ops.convert_to_tensor(0.0)
+        total: Any = 0.0
         for output in outputs:
-            if not output.dtype.startswith("float"):
-                continue
-            batched = bool(output.shape) and isinstance(output.shape[0], Rows)
-            shape = (rows * output.shape[0].per, *concrete(output.shape[1:])) if batched else concrete(output.shape)
-            weights = projection(shape).astype(output.dtype)
-            if batched:
-                fed.append(weights)
-                weights = tracer.input("projection", output.shape, output.dtype)
-            total = total + ops.sum(output * weights)
-        return total
+            if output.dtype.startswith("float"):
+                total = total + ops.sum(output * self._weights(tracer, output, fed, rows))
+        return ops.convert_to_tensor(total)
+
+    @staticmethod
+    def _weights(tracer: Tracer, output: Tensor, fed: list[Array], rows: int | None) -> Any:
+        first = output.shape[0] if output.shape else None
+        if not isinstance(first, Rows):
+            return projection(concrete(output.shape)).astype(output.dtype)
+        assert rows is not None, "the case has no batch"
+        fed.append(projection((rows * first.per, *concrete(output.shape[1:]))).astype(output.dtype))
+        return tracer.input("projection", output.shape, output.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import config, ops
+from graphc import config, ops, random
 from graphc.layers.preprocessing.image import (
     ImageLayer,
     RandomImageLayer,
@@ -177,9 +177,11 @@ class RandomPosterization(RandomImageLayer):
         if not training:
             return None
         low, high = self.factor
-        shape = (ops.shape(data)[0],)
-        bits = self._uniform(shape, low, max(high, low + 1), seed)
-        return {"dropped_bits": 8 - ops.floor(bits)}
+        bits: Any = low
+        if low != high:
+            generator = self.generator if seed is None else seed
+            bits = random.randint((ops.shape(data)[0],), low, high, "uint8", generator)
+        return {"dropped_bits": 8 - ops.cast(bits, self.compute_dtype) * ops.ones((ops.shape(data)[0],))}
 
     def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
         if not training:
@@ -291,68 +293,3 @@ class RandomColorJitter(RandomImageLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "value_range": self.value_range, **self.factors}
-
-
-class Solarization(RandomImageLayer):
-    """Pixels at or above a drawn threshold inverted, after a drawn number was added; both in the range 0 to 255."""
-
-    def __init__(
-        self,
-        addition_factor: Any = 0.0,
-        threshold_factor: Any = 0.0,
-        value_range: Any = (0, 255),
-        seed: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(seed=seed, **kwargs)
-        self.addition_factor = factor_range(addition_factor, (0, 1), "addition_factor")
-        self.threshold_factor = factor_range(threshold_factor, (0, 1), "threshold_factor")
-        self.value_range = value_pair(value_range)
-
-    def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Transformation:
-        if not training:
-            return None
-        shape = (ops.shape(data)[0], 1, 1, 1)
-        ranges = {"additions": self.addition_factor, "thresholds": self.threshold_factor}
-        return {
-            name: self._uniform(shape, low, high * 255, seed, self.compute_dtype)
-            for name, (low, high) in ranges.items()
-        }
-
-    def transform_images(self, images: Any, transformation: Any, training: bool = True) -> Any:
-        images = self._floats(images)
-        if not training:
-            return images
-        moved = self._rescaled(images, self.value_range, (0, 255)) + transformation["additions"]
-        moved = ops.clip(moved, 0, 255)
-        solar = ops.where(moved < transformation["thresholds"], moved, 255 - moved)
-        return self._rescaled(solar, (0, 255), self.value_range)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "value_range": self.value_range,
-            "addition_factor": self.addition_factor,
-            "threshold_factor": self.threshold_factor,
-        }
-
-
-class AutoContrast(ImageLayer):
-    """Every channel of every image stretched to the whole of `value_range`; one of a single value stays as it is."""
-
-    def __init__(self, value_range: Any = (0, 255), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.value_range = value_pair(value_range)
-
-    def transform_images(self, images: Any, transformation: Any = None, training: bool = True) -> Any:
-        images = self._floats(images)
-        axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
-        x = self._rescaled(images, self.value_range, (0, 255))
-        low, high = (reduce(x, axis=axes, keepdims=True) for reduce in (ops.min, ops.max))
-        is_flat = ops.equal(low, high)
-        scale = 255.0 / ops.where(is_flat, 1.0, high - low)
-        stretched = self._rescaled(ops.clip(x * scale - low * scale, 0.0, 255.0), (0, 255), self.value_range)
-        return ops.where(is_flat, images, stretched)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "value_range": self.value_range}

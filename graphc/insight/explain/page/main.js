@@ -156,7 +156,7 @@ function onKey(event) {
   const keys = {
     "/": () => { document.getElementById("search").focus(); document.getElementById("search").select(); },
     "?": () => document.getElementById("keys").showModal(),
-    t: swapTheme, Escape: () => select(null), j: () => move(1), k: () => move(-1), e: () => { openTab("graph"); toggleSelected(); },
+    t: swapTheme, Escape: () => { document.activeElement.blur(); select(null); }, j: () => move(1), k: () => move(-1), e: () => { openTab("graph"); toggleSelected(); },
     "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: fit,
     Enter: () => { if (!isControl && state.selected) { openTab("graph"); select(state.selected.kind, state.selected.name, { show: true }); if (graphState.ready) graphState.ready.then(() => markGraph(true)); } },
   };
@@ -169,6 +169,7 @@ function move(by) {
   const { steps } = state.record, chosen = state.selected;
   const at = chosen ? steps.findIndex(isRelated) : -1;
   const next = steps[Math.max(0, Math.min(steps.length - 1, at + by))];
+  document.activeElement.blur(); // Enter is for the selection now, not for what was clicked last
   if (next) select("node", next.node, { show: true });
 }
 
