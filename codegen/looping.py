@@ -118,7 +118,9 @@ class _Lowering:
         after = next(n for n, e in enumerate(entries) if e.place == "output" and e.index == output)
         block = self._block(type)
         first, last = Place(i, 0, block), Place(self.inputs + i, 0, block)
-        return Carry(now, after, first, last, None if self._result(output) != i else self._spare(type), type.nbytes)
+        spare = self._spare(type) if self._result(output) == i else None
+        own = self._spare(type) if spare is not None and self.plan.block and not block else None
+        return Carry(now, after, first, last, spare, own, type.nbytes)
 
     def _spare(self, type: TensorType) -> Place:
         at = self._memory_bytes

@@ -7,7 +7,7 @@ alternates between two places, or lies in the results where it is stacked too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from codegen.assembly import Assembly
@@ -35,7 +35,8 @@ class Carry:
     """What is carried: read at table entry `now`, written at entry `next`; `nbytes` of it belong to one unit.
 
     It comes from `first` and goes to `last`. `spare` is where it is written every other time; None if entry `next` is a
-    result of every step, of which the last one is copied.
+    result of every step, of which the last one is copied. The other times it is written to `last`, or to `own` if all
+    units write the same `last`, none of which may see another's step there; then that is copied too.
     """
 
     now: int
@@ -43,6 +44,7 @@ class Carry:
     first: Place
     last: Place
     spare: Place | None
+    own: Place | None
     nbytes: int
 
 
@@ -133,7 +135,7 @@ class _Emitter:
     def _used(self) -> set[int]:
         places = [place for place in self.driver.places if place is not None]
         for carry in self.driver.carries:
-            places += [carry.first, carry.last, *([carry.spare] if carry.spare else [])]
+            places += [carry.first, carry.last]
         return {place.operand for place in places} - {MEMORY}
 
     def _operand(self, number: int) -> str:
@@ -144,42 +146,60 @@ class _Emitter:
 
     def _unit(self, unit: str, rows: str) -> None:
         """All steps of one block of rows."""
-        driver, asm = self.driver, self.asm
-        starts = {
-            number: self._start(place, unit) for number, place in enumerate(driver.places) if place is not None
-        }
-        moving = {number: place for number, place in enumerate(driver.places) if place is not None and place.step}
-        for number in starts.keys() - moving.keys():
-            self._set(number, starts[number])
-        ends = [(self._start(carry.first, unit), self._start(carry.last, unit)) for carry in driver.carries]
-        if not driver.steps:
-            for carry, (first, last) in zip(driver.carries, ends, strict=True):
+        places = {number: place for number, place in enumerate(self.driver.places) if place is not None}
+        starts = {number: self._start(place, unit) for number, place in places.items()}
+        for number, place in places.items():
+            if not place.step:
+                self._set(number, starts[number])
+        ends = [(self._start(carry.first, unit), self._start(carry.last, unit)) for carry in self.driver.carries]
+        if self.driver.steps:
+            self._steps(unit, rows, starts, ends)
+        else:
+            for carry, (first, last) in zip(self.driver.carries, ends, strict=True):
                 self._copy(last, first, carry.nbytes)
-            return
-        entering = [pointers for carry, pair in zip(driver.carries, ends, strict=True)
-                    for pointers in self._entering(carry, *pair, unit)]  # fmt: skip
+
+    def _steps(self, unit: str, rows: str, starts: dict[int, str], ends: list[tuple[str, str]]) -> None:
+        driver, asm = self.driver, self.asm
+        entering = [
+            pointer
+            for carry, (first, last) in zip(driver.carries, ends, strict=True)
+            for pointer in self._entering(carry, first, last, unit)
+        ]
         step = asm.loop_begin("0", str(driver.steps), carried=[("ptr", name) for name in entering], stem="step")
-        at = asm.op(f"sub i64 {driver.steps - 1}, {step.index}") if driver.reverse else step.index
-        now = {number: self._moved(starts[number], at, place.step) for number, place in moving.items()}
+        now = self._at_step(
+            starts, asm.op(f"sub i64 {driver.steps - 1}, {step.index}") if driver.reverse else step.index
+        )
         for number, pointer in now.items():
-            self._set(number, pointer)
+            if pointer != starts[number]:
+                self._set(number, pointer)
         following = list(self._carry(iter(step.carried), now))
         self._calls(rows)
         asm.loop_end(step, following)
-        last_step = 0 if driver.reverse else driver.steps - 1
+        finally_at = self._at_step(starts, "0" if driver.reverse else str(driver.steps - 1))
         for carry, (_, last) in zip(driver.carries, ends, strict=True):
             if carry.spare is None:
-                self._copy(last, self._moved(starts[carry.next], str(last_step), moving[carry.next].step), carry.nbytes)
+                self._copy(last, finally_at[carry.next], carry.nbytes)
+            elif carry.own is not None:
+                self._copy(last, self._start(carry.own, unit), carry.nbytes)
+
+    def _at_step(self, starts: dict[int, str], step: str) -> dict[int, str]:
+        """Where the places are in a step."""
+        return {number: self._moved(start, step, self._stride(number)) for number, start in starts.items()}
+
+    def _stride(self, number: int) -> int:
+        place = self.driver.places[number]
+        return place.step if place is not None else 0
 
     def _start(self, place: Place, unit: str) -> str:
         """Where the place is for a unit at step 0."""
         return self._moved(self._bytes(self.bases[place.operand], place.offset), unit, place.block)
 
     def _entering(self, carry: Carry, first: str, last: str, unit: str) -> tuple[str, ...]:
-        """Read, write and spare pointer of the first step, chosen so that the last step writes to `last`."""
+        """Read, write and spare pointer of the first step, chosen so that the last step does not write to the spare."""
         if carry.spare is None:
             return (first,)
         spare = self._start(carry.spare, unit)
+        last = last if carry.own is None else self._start(carry.own, unit)
         return (first, last, spare) if self.driver.steps % 2 else (first, spare, last)
 
     def _carry(self, pointers: Iterator[str], now: dict[int, str]) -> Iterator[str]:
@@ -263,10 +283,11 @@ def _entry_text(driver: Driver, number: int) -> str:
     return name
 
 
-def calls_of(drivers: Sequence[Driver]) -> dict[str, list[str]]:
-    """For every kernel that is called by drivers, the names of these."""
-    found: dict[str, list[str]] = {}
-    for driver in drivers:
-        for call in driver.calls:
-            found.setdefault(call.symbol, []).append(driver.name)
-    return found
+def describe_calls(kernels: Iterable[object]) -> dict[str, str]:
+    """For every kernel that drivers call, which of them do."""
+    found: dict[str, dict[str, None]] = {}
+    for driver in kernels:
+        if isinstance(driver, Driver):
+            for call in driver.calls:
+                found.setdefault(call.symbol, {})[driver.name] = None
+    return {symbol: f"every step of {', '.join(drivers)}" for symbol, drivers in found.items()}

@@ -36,8 +36,9 @@ _NAMES = {
     "Regularizer": "graphc.regularizers",
     "Sequential": "graphc.models",
     "Variable": "graphc.variables",
-    "check": "graphc.executables",
+    "check": "graphc.checking",
     "compile": "graphc.executables",
+    "gradcheck": "graphc.checking",
     "gradients": "graphc.differentiation",
     "name_scope": "graphc.scope",
 }
@@ -69,10 +70,11 @@ if TYPE_CHECKING:
     from graphc import saving as saving
     from graphc import tree as tree
     from graphc import utils as utils
+    from graphc.checking import check as check
+    from graphc.checking import gradcheck as gradcheck
     from graphc.differentiation import GradientTape as GradientTape
     from graphc.differentiation import gradients as gradients
     from graphc.dtype_policies import DTypePolicy as DTypePolicy
-    from graphc.executables import check as check
     from graphc.executables import compile as compile
     from graphc.initializers import Initializer as Initializer
     from graphc.layers import Input as Input

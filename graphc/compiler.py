@@ -21,7 +21,7 @@ import numpy as np
 from graphc.ir.graph import Graph
 from graphc.ir.op import Value
 from graphc.ir.text import print_graph
-from graphc.options import CompileOptions, compile_options
+from graphc.options import CompileOptions, compile_options, environment
 from graphc.runtime.cache import Cache
 from graphc.runtime.executable import CheckError as CheckError  # the face may not import the runtime
 from graphc.runtime.executable import Executable
@@ -29,6 +29,7 @@ from graphc.runtime.image import Image
 from graphc.runtime.inspection import Compilation, KernelSource, describe_kernels, new_folder
 from graphc.runtime.interpreted import InterpretedExecutable as InterpretedExecutable
 from graphc.runtime.pool import Pool, default_threads
+from graphc.runtime.symbols import publish
 
 if TYPE_CHECKING:
     from codegen.choice import Choice
@@ -124,6 +125,7 @@ def analyse(
     if options.memory_limit is not None:
         return _within_limit(graph, options, pipeline, arena, choices)
     from codegen.program import build_program
+    from codegen.scan import describe_calls
     from passes.manager import run_passes
     from passes.memory import plan_memory
     from passes.pipeline import pipeline as standard
@@ -139,7 +141,9 @@ def analyse(
     target = _target(options.cpu)
     program, code = build_program(plan, target, choices)
     clock.lap("kernels")
-    kernels = _kernel_sources(code, target, describe_kernels(program, plan.graph))
+    outer, inner = describe_kernels(program, plan.graph), describe_calls(code.kernels.values())
+    computes = outer | {symbol: text for symbol, text in inner.items() if symbol not in outer}
+    kernels = _kernel_sources(code, target, computes)
     compilation = Compilation(tuple(stages), plan, program, kernels, clock.laps, code, target, dump)
     if dump:
         compilation.write(dump)
@@ -251,7 +255,10 @@ def _link(image: Image, target: Target) -> tuple[Image, LoadedCode, dict[str, in
     from codegen import jit
 
     library = jit.LoadedCode(image.objects, target)
-    return image, library, {symbol: library.address(symbol) for symbol in image.symbols}
+    addresses = {symbol: library.address(symbol) for symbol in image.symbols}
+    if (folder := environment().symbols) is not None:
+        publish(image.objects, addresses, folder)
+    return image, library, addresses
 
 
 def _key(what: str, target: Target) -> bytes:

@@ -135,7 +135,10 @@ def standardize_dtype(dtype: Any) -> str:
         name = None
     name = name or getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or dtype
     if name not in DTYPES:
-        raise ValueError(f"Invalid dtype: {dtype}. Expected one of {', '.join(DTYPES)}")
+        advice = (
+            "; strings become numbers before a model, by StringLookup or TextVectorization" if name == "string" else ""
+        )
+        raise ValueError(f"Invalid dtype: {dtype}. Expected one of {', '.join(DTYPES)}{advice}")
     return str(name)
 
 

@@ -1,4 +1,4 @@
-"""`graphc.compile` and `graphc.check`: one door to native executables, for models and for graphs."""
+"""`graphc.compile`: one door to a native executable, for models and for graphs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from graphc.compiler import compile_graph
 from graphc.ir.graph import Graph
-from graphc.ir.op import Role
 from graphc.models.model import Model
 from graphc.options import CompileOptions, compile_options
 
@@ -56,23 +55,3 @@ def _graph_executable(graph: Graph, options: CompileOptions, guarded: bool) -> A
     from graphc.insight.numerics import GuardedExecutable
 
     return GuardedExecutable(graph, options, None)
-
-
-def check(
-    model_or_graph: Any, *, batch_size: int | None = None, mode: str | None = None, like: Any = None, seed: int = 0
-) -> Any:
-    """Compares every pass, every kernel and whole runs, short batches among them, with the numpy interpreter on random
-    data. Returns a report; `graphc.insight.check.CheckFailure` (an AssertionError) names the first that differs.
-
-    mode: "train" for a compiled model and "infer" for others, unless given; like as for `compile`. Seconds for a small
-    model, minutes for a large one; small batches suffice. TypeError for anything but a model or a graph.
-    """
-    from graphc.insight.check import check_graph
-
-    if isinstance(model_or_graph, Graph):
-        return check_graph(model_or_graph, seed=seed)
-    if isinstance(model_or_graph, Model):
-        step = model_or_graph.traced(mode, batch_size, like=like)
-        weights = {v.name: step.bindings[v.name] for v in step.graph.inputs_of(Role.PARAM)}
-        return check_graph(step.graph, weights, seed=seed)
-    raise TypeError(f"check: wanted a Model or a Graph, got {type(model_or_graph).__name__}")

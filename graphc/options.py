@@ -33,6 +33,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("GRAPHC_CPU", "CPU to compile for, such as x86-64-v3", "the host's CPU"),
     Variable("GRAPHC_CACHE_DIR", "directory of compiled executables", "$XDG_CACHE_HOME/graphc, else ~/.cache/graphc"),
     Variable("GRAPHC_WINOGRAD", "0: 3x3 convolutions of many channels are computed directly, with less rounding", "1"),
+    Variable("GRAPHC_SYMBOLS", "directory for what perf and gdb need to name kernels", "nothing is written"),
     Variable("GRAPHC_DATA", "directory searched first for data set files", "not searched"),
     Variable("KERAS_HOME", "Keras's own directory; data sets lie in its datasets/ folder", "~/.keras"),
     Variable("KERAS_MAX_EPOCHS", "no fit runs more epochs than this", "no limit"),
@@ -58,6 +59,7 @@ class Environment:
     keras_home: Path | None = None
     max_epochs: int | None = None
     max_steps_per_epoch: int | None = None
+    symbols: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
         keras_home=_path(values, "KERAS_HOME") or _below_home(values, ".keras"),
         max_epochs=_count(values, "KERAS_MAX_EPOCHS"),
         max_steps_per_epoch=_count(values, "KERAS_MAX_STEPS_PER_EPOCH"),
+        symbols=_path(values, "GRAPHC_SYMBOLS"),
     )
 
 

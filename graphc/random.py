@@ -374,7 +374,7 @@ def _uniform_array(key: Key, shape: Shape, minval: float, maxval: float, dtype: 
     bits >>= bits.dtype.type(info.bits - info.nmant)
     bits |= np.ones((), dtype).view(bits.dtype)
     fraction = (bits.view(dtype) - dtype.type(1)).astype(np.float64)
-    samples: Array = (fraction * np.float64(high - low) + np.float64(low)).astype(dtype)
+    samples: Array = np.asarray(fraction * np.float64(high - low) + np.float64(low), dtype)  # a scalar's too
     np.maximum(low, samples, out=samples)
     return samples
 

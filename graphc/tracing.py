@@ -110,8 +110,8 @@ class Tracer:
             self.inputs[variable] = self.current[variable] = self.builder.input(name, kind, role)
             self.versions[variable] = [self.inputs[variable]]
         value = self.current[variable]
-        kind = DType.of(variable.dtype)
-        return Tensor(value if value.dtype is kind else self.builder.add(Cast(kind), value))
+        wanted = DType.of(variable.dtype)
+        return Tensor(value if value.dtype is wanted else self.builder.add(Cast(wanted), value))
 
     def assign(self, variable: Variable, value: Any) -> Tensor:
         """From here on the variable holds `value`, and after the run too."""

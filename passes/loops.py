@@ -148,4 +148,3 @@ def _reads_own_row(e: Expr, types: list[TensorType], rows: list[str]) -> bool:
             others = index[1:] if is_split else index
             return not any(isinstance(i, Affine) and i.coefficient(name) for i in others for name in rows)
     return True
-

@@ -8,6 +8,7 @@ from graphc.primitives.scan_gradient import keep_residuals
 from passes.canonicalize import canonicalize, relu_after_pool
 from passes.cse import cse
 from passes.dce import dce
+from passes.expand import expand
 from passes.fold import fold
 from passes.fusion import fuse
 from passes.hoist import hoist
@@ -17,6 +18,7 @@ from passes.unit_axes import drop_unit_axes
 from passes.winograd import winograd
 
 PIPELINE: tuple[Pass, ...] = (
+    expand,
     canonicalize,
     hoist,
     fold,
@@ -29,6 +31,7 @@ PIPELINE: tuple[Pass, ...] = (
     fuse,
 )
 """From any graph to one that can be planned and lowered."""
+
 
 def pipeline(*, with_winograd: bool) -> tuple[Pass, ...]:
     """The pipeline, with or without the pass that trades a little accuracy of large convolutions for speed."""

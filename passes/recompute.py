@@ -47,9 +47,7 @@ def _borders(graph: Graph, count: int) -> set[Value]:
         segment[node] = min(count - 1, passed * count // total)
         passed += sum(type.nbytes for type in node.types)
     borders = {v for node in forward for v in node.inputs if segment.get(v.node, segment[node]) != segment[node]}
-    last = {
-        value for node in forward if segment[node] == count - 1 for value in node.outputs
-    }
+    last = {value for node in forward if segment[node] == count - 1 for value in node.outputs}
     return {root for value in (*borders, *last, *graph.results) for root in _chain(value)}
 
 

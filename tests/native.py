@@ -22,16 +22,18 @@ from codegen.emit import emit_kernel
 from codegen.loops import Kernel
 from codegen.lower import Lowered, lower
 from codegen.program import build_program
+from codegen.scan import Driver
 from codegen.target import Target
 from graphc.ir.builder import Builder
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
 from graphc.ir.loop import Loop
-from graphc.ir.op import Array, Node, Op, Role, Types, Value
+from graphc.ir.op import Array, Expanded, Node, Op, Role, Types, Value
 from graphc.ir.program import Program
 from graphc.ir.types import DType, Rows, TensorType, concrete
 from graphc.primitives.elementwise import Bitcast, Cast
 from graphc.primitives.source import Constant, RowCount
+from passes.expand import expand
 from passes.fusion import fuse
 from passes.memory import plan_memory
 
@@ -117,7 +119,7 @@ class NativeBody:
             for fence in fences:
                 fence.close()
 
-    def _call(self, kernel: Kernel, fences: Sequence[Fence], rows: int, backwards: bool) -> None:
+    def _call(self, kernel: Kernel | Driver, fences: Sequence[Fence], rows: int, backwards: bool) -> None:
         addresses, slots = [fence.address for fence in fences], range(len(fences))
         work = kernel.units, kernel.grain, kernel.scratch_bytes
         call_kernel(self.code.address(kernel.name), addresses, slots, work, rows, backwards)
@@ -171,10 +173,11 @@ class NativeProgram:
                 fence.close()
 
 
-def kernel_texts(kernels: Sequence[Kernel], target: Target) -> str:
-    """The LLVM module of some kernels."""
+def kernel_texts(kernels: Sequence[Kernel | Driver], target: Target) -> str:
+    """The LLVM module of some kernels, of which none is a driver."""
     asm = Assembly()
     for kernel in kernels:
+        assert isinstance(kernel, Kernel)
         emit_kernel(asm, kernel, target)
     return asm.text()
 
@@ -196,14 +199,14 @@ def single_op(op: Op, types: Types) -> Graph:
 
 @functools.cache
 def _compiled_op(op: Op, types: Types, target: Target) -> NativeBody | NativeProgram:
-    if not isinstance(op, Loop):
+    if not isinstance(op, Loop | Expanded):
         return compile_bodies([single_op(op, types)], target)[0]
     return compile_program(single_op(op, types), target)
 
 
 def compile_program(graph: Graph, target: Target) -> NativeProgram:
     """A graph without weights, fused and compiled."""
-    program, code = build_program(plan_memory(fuse(graph)), target)
+    program, code = build_program(plan_memory(fuse(expand(graph))), target)
     objects = [jit.compile_object(text, target) for text in code.modules]
     return NativeProgram(graph, program, jit.LoadedCode(objects, target))
 

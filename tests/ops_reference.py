@@ -1,9 +1,10 @@
-"""What Keras gives for the cases of `keras.ops`: `KERAS_BACKEND=jax python tests/ops_reference.py` records it anew."""
+"""What Keras gives for the cases of `keras.ops`: `KERAS_BACKEND=jax python tests/ops_reference.py [FILE]` records it anew."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,4 +70,4 @@ if __name__ == "__main__":
     import keras
 
     assert keras.backend.backend() == "jax", keras.backend.backend()
-    pack(record(keras), REFERENCE)
+    pack(record(keras), Path(sys.argv[1]) if len(sys.argv) > 1 else REFERENCE)

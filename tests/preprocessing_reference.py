@@ -29,7 +29,7 @@ AUGMENTATION: list[Case] = [
     ("RandomHue", {"factor": 0.4}),
     ("RandomColorDegeneration", {"factor": 0.5}),
     ("RandomSharpness", {"factor": 0.7, "value_range": (10, 200)}),
-    ("RandomPosterization", {"factor": (3, 3)}),
+    ("RandomPosterization", {"factor": (2, 7)}),
     ("RandomGrayscale", {"factor": 0.5}),
     ("RandomInvert", {"factor": 0.6}),
     ("RandomColorJitter", {"brightness_factor": 0.2, "contrast_factor": 0.1, "hue_factor": 0.2}),
@@ -43,6 +43,7 @@ AUGMENTATION: list[Case] = [
     ("RandomCrop", {"height": 4, "width": 5}),
     ("RandomErasing", {"fill_value": 7.0}),
     ("RandomErasing", {"scale": (0.1, 0.4)}),
+    ("RandAugment", {"num_ops": 3, "factor": 0.3}),
 ]
 RESIZING: list[Case] = [
     ("Resizing", {"height": 4, "width": 9}),
@@ -52,6 +53,7 @@ RESIZING: list[Case] = [
     ("CenterCrop", {"height": 3, "width": 4}),
     ("CenterCrop", {"height": 9, "width": 4}),
     ("AutoContrast", {"value_range": (0, 200)}),
+    ("Equalization", {"bins": 64}),
 ]
 
 WORDS = ["Foo", "bar,", "BAZ!", "it's", "a-b", "\u00dcber", "tab\tbed", "new\nline", "42", "foo", "bar", "\u00a0nbsp"]

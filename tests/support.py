@@ -1,15 +1,16 @@
 """Writes docs/keras.md: which public names of Keras graphc has, which partly, and which not.
 
 `pytest tests/test_support.py --update-golden` writes the page anew. Names are tried on the package itself; what only
-half works, or exists to say that it does not, stands in PARTLY and REFUSED.
+half works stands in PARTLY, or says so itself (`arrays_only`).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import graphc
 from graphc.names import VERSION, keras_names
@@ -17,14 +18,21 @@ from graphc.names import VERSION, keras_names
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "keras.md"
 
 PARTLY: dict[str, str] = {
-    "keras.Model": "no `quantize`, `enable_lora`, `export` to TensorFlow",
+    "keras.Layer": "no `quantize`, no `enable_lora`",
+    "keras.Model": "no `quantize`, no `enable_lora`, no `export` to TensorFlow",
+    "keras.callbacks.TensorBoard": "no embeddings; profiles are made by `python -m graphc profile`",
+    "keras.layers.Dense": "no `lora_rank`, no `quantization_config`",
+    "keras.layers.EinsumDense": "no `lora_rank`, no `quantization_config`",
+    "keras.layers.Embedding": "no `lora_rank`, no `quantization_config`",
+    "keras.layers.IntegerLookup": "no `oov_method='farmhash'` in a compiled model",
     "keras.layers.Lambda": "a saved function is never unmarshalled: give it again through `custom_objects`",
-    "keras.layers.SpectralNormalization": "the kernel itself stays as the optimizer left it, as Keras's trainer on JAX does",
+    "keras.layers.LayerNormalization": "no `rms_scaling`: use RMSNormalization",
+    "keras.ops.bincount": "in a graph the number of counts must be given, as `minlength`",
+    "keras.ops.custom_gradient": "not in a graph, which has the gradients of its ops only",
+    "keras.ops.jvp": "raises NotImplementedError: graphc differentiates backwards only",
+    "keras.ops.linalg.jvp": "raises NotImplementedError: graphc differentiates backwards only",
 }
-"""Names that are there with a limit, and the limit."""
-
-REFUSED: dict[str, str] = {}
-"""Names that are there to raise an error which says more than that the name is missing."""
+"""Names that are there with a limit, and the limit. What an op cannot do within a graph it says itself."""
 
 
 class Support(NamedTuple):
@@ -40,23 +48,32 @@ def supports() -> Iterator[Support]:
     """What there is of every public module of Keras, in its order."""
     for module, names in sorted(keras_names().items()):
         found = {name for name in names if has(f"{module}.{name}")}
-        partly = {name for name in found if f"{module}.{name}" in PARTLY}
+        partly = {name for name in found if limit(f"{module}.{name}")}
         yield Support(module, sorted(found - partly), sorted(partly), sorted(names - found))
 
 
 def has(path: str) -> bool:
     """Whether graphc has what Keras calls by this path."""
-    if path in REFUSED:
+    try:
+        resolved(path)
+    except (AttributeError, ImportError):
         return False
-    found = graphc
+    return True
+
+
+def resolved(path: str) -> Any:
+    """What graphc has under a path of Keras. AttributeError or ImportError if it has nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in path.split(".")[1:]:
-            try:
-                found = getattr(found, name)
-            except (AttributeError, ImportError):
-                return False
-    return True
+        return reduce(getattr, path.split(".")[1:], graphc)
+
+
+def limit(path: str) -> str | None:
+    """What something that is there cannot do."""
+    if path in PARTLY:
+        return PARTLY[path]
+    reason = getattr(resolved(path), "arrays_only", None)
+    return f"on arrays only: in a graph, {reason}" if isinstance(reason, str) else None
 
 
 def page() -> str:
@@ -92,16 +109,12 @@ def _section(one: Support) -> list[str]:
     if one.have:
         lines += ["There: " + _listed(one.have), ""]
     if one.partly:
-        lines += ["Partly:", "", *(f"- `{name}`: {PARTLY[f'{one.module}.{name}']}" for name in one.partly), ""]
+        limits: dict[str, list[str]] = {}
+        for name in one.partly:
+            limits.setdefault(limit(f"{one.module}.{name}") or "", []).append(name)
+        lines += ["Partly:", "", *(f"- {_listed(names)}: {what}" for what, names in limits.items()), ""]
     if one.lack:
-        plain = [name for name in one.lack if f"{one.module}.{name}" not in REFUSED]
-        lines += ["Missing: " + _listed(plain), ""] if plain else []
-        refused = [name for name in one.lack if name not in plain]
-        lines += (
-            ["Refused:", "", *(f"- `{name}`: {REFUSED[f'{one.module}.{name}']}" for name in refused), ""]
-            if refused
-            else []
-        )
+        lines += ["Missing: " + _listed(one.lack), ""]
     return lines
 
 

@@ -98,7 +98,12 @@ def test_batches_are_chained() -> None:
     assert len(batches.batch(2, drop_remainder=True)) == 2
     assert [int(x[0]) for x, _ in batches.take(2).repeat(2)] == [0, 1, 0, 1]
     calls: list[int] = []
-    counted = batches.map(lambda x, y: calls.append(1) or x).cache()
+
+    def counting(x: Any, y: Any) -> Any:
+        calls.append(1)
+        return x
+
+    counted = batches.map(counting).cache()
     assert [len(list(counted)), len(list(counted)), len(calls)] == [5, 5, 5]
     assert len(batches.prefetch(1).map(lambda x, y: x)) == 5
 

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ops_reference
 import pytest
 from ops_cases import CASES, Array, Case
 from ops_reference import REFERENCE, call, unpack
@@ -23,6 +28,7 @@ from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Value
 from graphc.ir.types import Rows
+from graphc.names import keras_names
 from graphc.tensor import KerasTensor, Tensor
 from graphc.tracing import Tracer, map_leaves, tracing
 from passes.autodiff import gradients
@@ -116,6 +122,29 @@ def test_every_name_of_priority_a_is_there() -> None:
     assert [name for name in NAMES if not callable(getattr(ops, name, None))] == []
 
 
+def test_every_public_name_of_keras_is_there() -> None:
+    for module, place in {
+        "keras.ops": ops, "keras.ops.numpy": ops.numpy, "keras.ops.nn": ops.nn, "keras.ops.image": ops.image,
+        "keras.ops.linalg": ops.linalg, "keras.random": graphc.random, "keras.tree": graphc.tree,
+        "keras.backend": graphc.backend, "keras.config": graphc.config,
+    }.items():  # fmt: skip
+        missing = [name for name in sorted(keras_names()[module]) if not hasattr(place, name)]
+        assert missing == [], module
+
+
+def test_nodes_have_the_names_of_their_functions() -> None:
+    x = KerasTensor((None, 3))
+    calls = [ops.where(x > 0, x, 0.0), ops.convert_to_tensor(x, "int32"), ops.argsort(x), ops.conj(x)]
+    functions = [call._keras_history.operation.function.__name__ for call in calls]
+    assert functions == ["where", "cast", "argsort", "conjugate"]
+
+
+def test_lists_have_the_dtypes_of_their_numbers() -> None:
+    assert ops.sort([3, 1, 2]).dtype == ops.unique([3, 1]).dtype == "int32"
+    assert ops.sort([3.5, 1]).dtype == ops.median([3, 1]).dtype == ops.inv([[2.0]]).dtype == "float32"
+    assert ops.sort(np.array([3, 1])).dtype == "int64"
+
+
 def test_both_forms_of_a_name_are_one_function() -> None:
     assert ops.nn.relu is ops.relu and ops.numpy.add is ops.add and ops.linalg.norm is ops.norm
     assert ops.nn.conv is ops.conv and ops.numpy.sort is ops.sort and callable(ops.image.resize)
@@ -126,6 +155,21 @@ def test_the_reference_has_all_cases() -> None:
     missing = {case.key for case in CASES} - set(WANTED)
     assert missing == {"round#2", "rsqrt#1", *(f"sigmoid#{i}" for i in range(1, 5))}
     assert set(WANTED) <= set(BY_KEY)
+
+
+@pytest.mark.long
+def test_keras_gives_the_reference_still(tmp_path: Path) -> None:
+    """The stored results are those of the Keras that is installed; it needs some two minutes."""
+    found = tmp_path / "found.npz"
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "KERAS_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, ops_reference.__file__, str(found)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"Keras on JAX did not run; pip install -e .[test] brings it\n{done.stderr}"
+    results = unpack(found)
+    assert list(results) == list(WANTED)
+    for key, arrays in results.items():
+        assert_equal(arrays, BY_KEY[key])
 
 
 # ---- against Keras
@@ -200,7 +244,7 @@ def test_long_axes_are_sorted_by_a_network(rng: np.random.Generator) -> None:
 def test_orders_of_64_bits(rng: np.random.Generator) -> None:
     x = rng.normal(size=(3, 70))
     x[1, 3] = np.nan
-    for array in (x, (x * 1e15).astype("int64"), rng.integers(0, 2**64, (3, 70), dtype="uint64")):
+    for array in (x, np.nan_to_num(x * 1e15).astype("int64"), rng.integers(0, 2**64, (3, 70), dtype="uint64")):
         graph, inputs = trace(ops.sort, (array,), {})
         (found,) = interpret(graph, dict(zip(inputs, [array], strict=True)))
         np.testing.assert_array_equal(found, np.sort(array, -1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def _augmented_loss(augment: list[Any], x: Any, batch_size: int) -> list[float]:
     """The losses of a step on each batch, natively; the mean of the squares of all augmented pixels."""
     model = k.Sequential([k.Input(x.shape[1:]), *augment, n.Flatten(), n.Dense(1)])
     model.compile(k.optimizers.SGD(0.0), "mse")
-    kernel = model.layers[-1].kernel
+    (kernel, _) = model.weights
     kernel.assign(np.linspace(0.5, 1.5, kernel.shape[0])[:, None] / kernel.shape[0])
     y = np.zeros((len(x), 1), "float32")
     return [
@@ -81,6 +82,7 @@ def _augmented_loss(augment: list[Any], x: Any, batch_size: int) -> list[float]:
         pytest.param([7, 8, 9, 10, 11], id="still more colors", marks=pytest.mark.long),
         pytest.param([13, 14, 15], id="zoom", marks=pytest.mark.long),
         pytest.param([16, 17, 19, 20], id="translation, shear, erasing", marks=pytest.mark.long),
+        pytest.param([21], id="eleven operations", marks=pytest.mark.long),
     ],
 )
 def test_compiled_step_draws_what_arrays_get(cases: list[int]) -> None:
@@ -119,6 +121,19 @@ def test_pipeline_tells_its_layers_whether_they_train() -> None:
     assert np.ptp(pipeline(reference.IMAGES, training=True) / reference.IMAGES) > 0.1
     copy = n.Pipeline.from_config(pipeline.get_config())
     assert [type(layer) for layer in copy.layers] == [n.RandomBrightness, n.Rescaling]
+
+
+@pytest.mark.parametrize("make", [lambda: n.MixUp(0.4, seed=3), lambda: n.CutMix(seed=3)], ids=["mix up", "cut mix"])
+def test_images_are_mixed_like_their_labels(make: Any) -> None:
+    plain = np.arange(4, dtype="float32")[:, None, None, None] * np.ones((4, 16, 16, 3), "float32")
+    mixed = make()({"images": plain, "labels": np.eye(4, dtype="float32")})
+    assert not np.array_equal(mixed["images"], plain)
+    np.testing.assert_allclose(mixed["labels"].sum(axis=1), 1, atol=1e-6)
+    # the mean level is what the labels say, up to the pixels that the edges of boxes cut
+    np.testing.assert_allclose(mixed["images"].mean((1, 2, 3)), mixed["labels"] @ np.arange(4), atol=0.3)
+    np.testing.assert_array_equal(make()(plain, training=False), plain)
+    with pytest.raises(TypeError, match="in the generator that feeds"):
+        make()(KerasTensor((None, 16, 16, 3)))
 
 
 def test_integers_are_resized_in_their_own_dtype() -> None:
@@ -224,6 +239,27 @@ def test_vocabularies_are_inverted_saved_and_read(tmp_path: Path) -> None:
     assert plain.vocabulary_size() == 7  # a plain file holds tokens only
     back = n.StringLookup(vocabulary=words.get_vocabulary(), mask_token="", invert=True)
     assert back(words(["a", "q", "\u00fc"])).tolist() == ["a", "[UNK]", "\u00fc"]
+
+
+def test_vocabularies_are_part_of_saved_models(tmp_path: Path, rng: np.random.Generator) -> None:
+    ids = rng.integers(0, 9, (20, 2)).astype("int32")
+    lookup = n.IntegerLookup(output_mode="tf_idf", mask_token=3)
+    lookup.adapt(ids)
+    inputs = k.Input((2,), dtype="int32")
+    model = k.Model(inputs, lookup(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = k.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(ids, verbose=0), model.predict(ids, verbose=0))
+    assert loaded.layers[1].get_vocabulary() == lookup.get_vocabulary()
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        lines = archive.read("assets/layers/integer_lookup/vocabulary.txt").decode().split("\n")
+    assert lines == [str(token) for token in lookup.get_vocabulary()]
+    with pytest.raises(RuntimeError, match="without its vocabulary"):
+        n.IntegerLookup.from_config(lookup.get_config())(ids)
+    broken = n.StringLookup(vocabulary=None)
+    broken.adapt(["two\nlines"])
+    with pytest.raises(ValueError, match="one token a line"):
+        broken.save_assets(tmp_path)
 
 
 def test_a_config_cannot_make_a_layer_read_a_file(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
 from graphc.ir.loop import Loop
 from graphc.ir.op import REGISTRY, Array, Node, Role, Value
-from graphc.ir.parse import ParseError, parse_graph
+from graphc.ir.parse import parse_graph
+from graphc.ir.scan import ParseError
 from graphc.ir.structure import structural_key
 from graphc.ir.text import print_graph
 from graphc.ir.types import DType, Rows, TensorType, concrete
@@ -409,6 +410,35 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     for other in found[1:]:
         for name, array in found[0].items():
             np.testing.assert_array_equal(array, other[name])
+
+
+def test_what_has_no_rows_is_carried_by_every_block_for_itself() -> None:
+    """Threads are in different steps of the same loop at the same time."""
+    steps, rows = 3000, 64
+    b = Builder("counter")
+    state, count = b.input("state", TensorType((Rows(rows), 3))), b.input("count", TensorType((), I32))
+
+    def step(b: Builder, carries: Sequence[Value], parts: Sequence[Value]) -> Step:
+        new = fn.add(b, carries[0], fn.cast(b, carries[1], F32))
+        return (new, fn.add(b, carries[1], 1)), (fn.mul(b, carries[1], 2),)
+
+    (total, last), (every,) = fn.scan(b, step, (state, count), (), steps)
+    graph = b.build((total, last, fn.add(b, every, 0)))
+    assert [loop.block for loop in plan_memory(fuse(graph)).loops.values()] == [16]
+    for _ in range(3):
+        executable = compile_graph(graph, options(threads=3))
+        found = executable.run([np.zeros((rows, 3), "float32"), np.array(0, "int32")])
+        assert (found[0] == steps * (steps - 1) / 2).all() and found[1] == steps
+        np.testing.assert_array_equal(found[2], 2 * np.arange(steps))
+
+
+def test_empty_values_in_a_loop() -> None:
+    b = Builder("empty")
+    x, h = b.input("x", TensorType((3, 4, 0))), b.input("h", TensorType((4, 0)))
+    step = lambda b, s, p: ((fn.add(b, s[0], p[0]),), (fn.neg(b, s[0]), fn.sum(b, p[0], 1)))  # noqa: E731
+    (last,), (every, sums) = fn.scan(b, step, (h,), (x,), 3)
+    graph = b.build((last, every, sums))
+    assert [array.shape for array in run(graph, data(graph))] == [(4, 0), (3, 4, 0), (3, 4)]
 
 
 def test_a_driver_reads_as_a_loop() -> None:

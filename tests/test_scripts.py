@@ -48,6 +48,12 @@ CASES: dict[str, tuple[list[str], float]] = {
     "mnist_dense": ([rf"25/25 ━+ .*accuracy: {NUMBER} - loss: {NUMBER}", rf"{PAIR}\n$"], 0.7),
     "cifar_convolution": (["Epoch 4/4", rf"first and last loss: {NUMBER} {NUMBER}\n", rf"{PAIR}\n$"], 0.15),
     "dense_binary": ([r"^\(3, 1\)\n", rf"4/4 ━+ .*accuracy: {NUMBER} - loss: {NUMBER}", rf"{PAIR}\n$"], 0.9),
+    "cifar_resized": (
+        [rf"Epoch 2/2\n7/7 - .* val_loss: {NUMBER}", r"resized to \(None, 40, 44, 3\)\n", rf"{PAIR}\n$"],
+        0.02,
+    ),
+    "functional_lstm": ([r"(?s)Epoch 3/3.*Epoch 3/3", "loaded: True\n", rf"{PAIR}\n$"], 0.3),
+    "reuters_lstm": (["Epoch 6/6", r"topics: \d+ losses fall: True\n", rf"{PAIR}\n$"], 0.2),
     "image_classifier": ([r"Total params: 2,507 \(9.79 KB\)", rf"{PAIR}\n$"], 0.9),
 }
 
@@ -81,7 +87,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name == "cifar10":
             arrays |= {key: array.reshape(-1, 1) for key, array in arrays.items() if key.startswith("y")}
         np.savez(folder / f"{name}.npz", **arrays)
+    np.savez(folder / "reuters.npz", **texts())
     return folder
+
+
+def texts() -> Arrays:
+    """Made-up texts as arrays of tokens; every topic has words of its own among others."""
+    rng = np.random.default_rng(1)
+    found: Arrays = {}
+    for part, rows in (("train", TRAIN), ("test", TEST)):
+        topics = rng.integers(0, 5, rows)
+        own = 500 + 10 * topics[:, None] + rng.integers(0, 10, (rows, 10))
+        words = rng.permuted(np.concatenate([rng.integers(4, 500, (rows, 20)), own], axis=1), axis=1)
+        found[f"tokens_{part}"] = np.insert(words, 0, 1, axis=1).ravel()
+        found[f"offsets_{part}"] = np.arange(rows + 1) * 31
+        found[f"y_{part}"] = topics
+    return found
 
 
 def run_script(path: Path, **variables: str) -> str:

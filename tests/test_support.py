@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import support
 
-import graphc
 from graphc.names import keras_has, keras_names
 
 
@@ -16,7 +15,7 @@ def test_the_page_says_what_there_is(update_golden: bool) -> None:
     assert support.PAGE.read_text("utf-8") == support.page()
 
 
-@pytest.mark.parametrize("path", [*support.PARTLY, *support.REFUSED])
+@pytest.mark.parametrize("path", support.PARTLY)
 def test_notes_are_about_names_of_keras(path: str) -> None:
     module, _, name = path.rpartition(".")
     assert keras_has(module, name)
@@ -41,11 +40,4 @@ def test_a_missing_name_says_that_keras_has_it() -> None:
             continue
         for name in one.lack:
             with pytest.raises(AttributeError, match=f"{name}.*not supported by graphc"):
-                getattr(_module(one.module), name)
-
-
-def _module(path: str) -> object:
-    found: object = graphc
-    for name in path.split(".")[1:]:
-        found = getattr(found, name)
-    return found
+                getattr(support.resolved(one.module), name)

@@ -1,8 +1,13 @@
-"""Event files of TensorBoard, read back by a parser that knows nothing but the formats' own descriptions."""
+"""Logs for others: event files of TensorBoard, read back by a parser that knows only the formats' own descriptions, and
+posts to a server."""
 
 from __future__ import annotations
 
+import http.server
+import json
 import struct
+import threading
+import urllib.parse
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,3 +159,31 @@ def test_what_is_not_written_is_said() -> None:
         k.callbacks.TensorBoard(embeddings_freq=1)
     with pytest.warns(UserWarning, match="`profile_batch` does nothing here"):
         k.callbacks.TensorBoard(profile_batch=2)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_epochs_are_posted_to_a_server(as_json: bool) -> None:
+    received: list[tuple[str, str, str]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            received.append((self.path, str(self.headers["X-Run"]), body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Silent."""
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    root = f"http://127.0.0.1:{server.server_port}"
+    monitor = k.callbacks.RemoteMonitor(root, "/end/", "logs", {"X-Run": "7"}, send_as_json=as_json)
+    monitor.on_epoch_end(3, {"loss": 0.5, "each": np.array([1.0, 2.0])})
+    server.shutdown()
+    server.server_close()
+    ((path, run, body),) = received
+    text = body if as_json else urllib.parse.parse_qs(body)["logs"][0]
+    assert (path, run, json.loads(text)) == ("/end/", "7", {"epoch": 3, "loss": 0.5, "each": [1.0, 2.0]})
+    with pytest.warns(UserWarning, match=f"Could not reach RemoteMonitor root server at {root}"):
+        monitor.on_epoch_end(4, {"loss": 0.25})

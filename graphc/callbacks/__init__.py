@@ -7,6 +7,7 @@ from graphc.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from graphc.callbacks.control import LambdaCallback, LearningRateScheduler, TerminateOnNaN
 from graphc.callbacks.monitor import EarlyStopping, MonitorCallback, ReduceLROnPlateau
 from graphc.callbacks.records import CSVLogger, History, ProgbarLogger
+from graphc.callbacks.remote import RemoteMonitor
 from graphc.callbacks.tensorboard import TensorBoard
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "MonitorCallback",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
     "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",

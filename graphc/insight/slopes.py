@@ -14,8 +14,9 @@ from graphc.ir.composite import Composite
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
 from graphc.ir.op import Array, Node, Op, Parameter, Value
-from graphc.ir.types import DType, ShapeError
+from graphc.ir.types import DType, Rows, ShapeError
 from graphc.primitives import functions as fn
+from graphc.primitives.elementwise import Cast
 
 STEP = 1e-6  # of a direction of length about one an element
 
@@ -89,15 +90,21 @@ def _summed(graph: Graph, rng: np.random.Generator) -> Graph:
     terms = []
     for value in graph.outputs:
         if value.dtype.is_float:
-            numbers = fn.constant(b, rng.uniform(0.5, 1.5, tuple(map(int, value.shape))), value.dtype)
-            shaped = numbers if numbers.shape == value.shape else fn.broadcast_to(b, _first_row(b, numbers), value.shape)
-            terms.append(fn.sum(b, fn.mul(b, value, shaped)))
+            terms.append(fn.sum(b, fn.mul(b, value, _numbers(b, value, rng))))
     if not terms:
         raise ValueError(f"{graph.name}: no output is of a float dtype, so there is nothing to differentiate")
     total = terms[0]
     for term in terms[1:]:
         total = fn.add(b, total, fn.cast(b, term, total.dtype))
     return b.build([total], ["sum"])
+
+
+def _numbers(b: Builder, value: Value, rng: np.random.Generator) -> Value:
+    """Random numbers of a value's shape: all distinct, but for the rows, of which a constant cannot have any."""
+    counted = [axis for axis, dim in enumerate(value.shape) if isinstance(dim, Rows)]
+    axes = range(counted[-1] + 1 if counted else 0, value.type.rank)
+    numbers = rng.uniform(0.5, 1.5, tuple(int(value.shape[axis]) for axis in axes))
+    return fn.broadcast(b, fn.constant(b, numbers, value.dtype), value.shape, tuple(axes))
 
 
 def widened(graph: Graph) -> Graph:
@@ -108,10 +115,8 @@ def widened(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         nodes += _widened_node(node, mapping)
-    outputs = tuple(mapping[value] for value in graph.outputs)
-    return replace(
-        graph, inputs=tuple(mapping[v] for v in graph.inputs), nodes=tuple(nodes), outputs=outputs, updates=(), checks=()
-    )
+    inputs, outputs = (tuple(mapping[value] for value in values) for values in (graph.inputs, graph.outputs))
+    return replace(graph, inputs=inputs, nodes=tuple(nodes), outputs=outputs, updates=(), checks=())
 
 
 def _wide_type(type: Any) -> Any:
@@ -130,4 +135,39 @@ def _widened_node(node: Node, mapping: dict[Value, Value]) -> list[Node]:
         made = _between_casts(node, inputs)
         results = tuple(last.outputs[0] for last in made[-len(node.types) :])
     mapping.update(zip(node.outputs, results, strict=True))
+    return made
+
+
+def _widened_op(op: Op) -> Op:
+    """The op with float64 for float32 in its attributes, bodies and constants included."""
+    if isinstance(op, Parameter):
+        return op
+    changed: dict[str, Any] = {}
+    for field in fields(op):  # type: ignore[arg-type]
+        value = getattr(op, field.name)
+        if value is DType.F32:
+            changed[field.name] = DType.F64
+        elif isinstance(value, np.ndarray) and value.dtype == np.float32:
+            changed[field.name] = value.astype(np.float64)
+        elif isinstance(value, Graph) and isinstance(op, Composite):
+            changed[field.name] = widened(value)
+    return replace(op, **changed) if changed else op  # type: ignore[type-var]
+
+
+def _between_casts(node: Node, inputs: Sequence[Value]) -> list[Node]:
+    made: list[Node] = []
+
+    def cast(value: Value, dtype: DType, name: str) -> Value:
+        made.append(Node(Cast(dtype), (value,), (replace(value.type, dtype=dtype),), (name,), node.loc))
+        return made[-1].outputs[0]
+
+    pairs = zip(inputs, node.inputs, strict=True)
+    narrow = [
+        cast(new, old.dtype, f"{node.names[0]}.narrow{i}") if new.dtype is not old.dtype else new
+        for i, (new, old) in enumerate(pairs)
+    ]
+    names = tuple(f"{name}.f32" for name in node.names)
+    made.append(Node(node.op, tuple(narrow), node.types, names, node.loc))
+    for value, name in zip(made[-1].outputs, node.names, strict=True):
+        cast(value, DType.F64 if value.dtype is DType.F32 else value.dtype, name)
     return made

@@ -41,6 +41,7 @@ class Op:
 
     mnemonic: ClassVar[str] = ""
     counts_rows: ClassVar[bool] = False  # whether the result is the runtime number of rows
+    differentiable: ClassVar[int | None] = None  # how many results, the first ones, have gradients; None: all floats
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -126,6 +127,14 @@ class Contraction(Op, abstract=True):
 
 class Window(Op, abstract=True):
     """Combines elements over sliding windows: pooling."""
+
+
+class Expanded(Op, abstract=True):
+    """Has no nest: a graph of other ops is put in its place before fusion."""
+
+    def expand(self, b: Builder, *values: Value) -> Sequence[Value]:
+        """The results, built of other ops."""
+        raise NotImplementedError(f"{self.mnemonic}.expand")
 
 
 class Source(Op, abstract=True):

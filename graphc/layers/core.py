@@ -28,6 +28,7 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        config.standardize_dtype(dtype)  # whose error says more than that of the policy
         super().__init__(name=name, dtype=dtype, **kwargs)
         if input_tensor is not None:
             shape, batch_shape, dtype = None, input_tensor.shape, input_tensor.dtype
@@ -60,6 +61,7 @@ class InputLayer(Layer):
             "sparse": False,
             "ragged": False,
             "name": self.name,
+            "optional": False,
         }
 
 

@@ -105,7 +105,8 @@ def weight_shapes(
 ) -> WeightShapes:
     """What the equation makes of the shapes. ValueError if it is malformed or sizes do not fit."""
     match = _EQUATION.fullmatch(equation.replace(" ", ""))
-    before, left, after, weight, before_result, result, after_result = match.groups() if match else (None,) * 7
+    parts = ["" if part is None else str(part) for part in match.groups()] if match else [""] * 7
+    before, left, after, weight, before_result, result, after_result = parts
     if not match or before != before_result or after != after_result or (before and after):
         raise ValueError(
             f"Invalid einsum equation '{equation}'. Equations must be in the form [X],[Y]->[Z], ...[X],[Y]->...[Z], or "

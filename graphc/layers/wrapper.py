@@ -55,7 +55,7 @@ class TimeDistributed(Wrapper):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         super().build(_of_one_step(input_shape))
 
     def compute_output_shape(self, input_shape: Any) -> Any:

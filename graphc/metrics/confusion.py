@@ -44,7 +44,10 @@ def counts(
         y_pred = ops.clip(y_pred, 0.0, 1.0)
     weights = _combined(sample_weight, label_weights, y_pred)
     limits = np.asarray(thresholds, "float32").reshape((-1, 1, 1) if multi_label else (-1, 1))
-    rows = (lambda y: ops.expand_dims(y, 0)) if multi_label else (lambda y: ops.reshape(y, (1, -1)))
+
+    def rows(y: Any) -> Any:
+        return ops.expand_dims(y, 0) if multi_label else ops.reshape(y, (1, -1))
+
     positive = ops.cast(ops.greater(rows(y_pred), limits), "float32")
     truth = rows(ops.cast(ops.cast(y_true, "bool"), "float32"))
     factor = 1.0 if weights is None else rows(weights)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc import config, tree
+from graphc.utils.packing import outline
 
 Array = NDArray[Any]
 DEFAULT_BATCH = 32
@@ -46,29 +47,6 @@ class Signature:
         return isinstance(other, Signature) and self.key == other.key
 
 
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """What a step gets: x (in a tuple if it is a list or tuple itself), (x, y) or (x, y, sample_weight)."""
-    if sample_weight is not None:
-        return x, y, sample_weight
-    if y is not None:
-        return x, y
-    return (x,) if isinstance(x, (list, tuple)) else x
-
-
-def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """(x, y, sample_weight) of what a step got, with None for what is missing. ValueError for longer tuples."""
-    if isinstance(data, list):
-        data = tuple(data)
-    if not isinstance(data, tuple):
-        return data, None, None
-    if 1 <= len(data) <= 3:
-        x, y, sample_weight = (*data, None, None)[:3]
-        return x, y, sample_weight
-    raise ValueError(
-        f"Data is expected to be in format `x`, `(x,)`, `(x, y)`, or `(x, y, sample_weight)`, found: {outline(data)}"
-    )
-
-
 def present(structure: Any) -> list[Any]:
     """The leaves that are not None."""
     return [leaf for leaf in tree.flatten(structure) if leaf is not None]
@@ -95,11 +73,6 @@ def prepared(data: Any, what: str) -> Any:
 
 def _values(leaf: Any) -> Any:
     return leaf.to_numpy() if hasattr(leaf, "to_numpy") else leaf
-
-
-def outline(data: Any) -> str:
-    text = repr(data)
-    return text if len(text) < 80 else text[:77] + "..."
 
 
 def checked_batch_size(batch_size: Any) -> int | None:

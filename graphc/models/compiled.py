@@ -101,6 +101,8 @@ class CompileLoss:
         self.built = True
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if y_true is None:
+            raise ValueError("The compiled loss compares with targets, and there are none: pass `y`, or batches (x, y)")
         if not self.built:
             self.build(y_true, y_pred)
         names = output_names_of(y_pred, self.output_names)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphc.models.arrays import ArraySource, checked_batch_size, is_arrays, outline
+from graphc.models.arrays import ArraySource, checked_batch_size, is_arrays
 from graphc.models.iterables import IterableSource, kind_of
+from graphc.utils.packing import outline
 from graphc.utils.py_dataset import PyDataset
 
 Source = ArraySource | IterableSource

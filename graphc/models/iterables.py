@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import GeneratorType
 from typing import Any
 
-from graphc.models.arrays import Array, Signature, check_lengths, outline, prepared, present, with_class_weights
+from graphc.models.arrays import Array, Signature, check_lengths, prepared, present, with_class_weights
+from graphc.utils.packing import outline
 from graphc.utils.py_dataset import PyDataset, ordered_batches
 
 

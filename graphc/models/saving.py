@@ -96,7 +96,7 @@ class Saving(Layer):
 
         buffer = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*holds a Python lambda")
+            warnings.filterwarnings("ignore", message=".*holds a Python lambda|.*has not yet been built")
             save_model(self, buffer)
         return model_from_bytes, (buffer.getvalue(), own_objects(self))
 

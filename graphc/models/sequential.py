@@ -62,7 +62,7 @@ class Sequential(Model):
             self._layers.append(InputLayer(shape=layer._input_shape_arg, dtype=_input_dtype(layer)))
         self._layers.append(layer)
 
-    def pop(self, rebuild: bool = True) -> Layer:
+    def pop(self, rebuild: bool = True) -> Any:
         """Take the last layer away and return it."""
         layer: Layer = self._layers.pop()
         self._forget_executables()
@@ -111,7 +111,7 @@ class Sequential(Model):
             super()._maybe_build(arguments)
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> list[Any]:
         """The layers, without the InputLayer."""
         start = 1 if self._layers and isinstance(self._layers[0], InputLayer) else 0
         return list(self._layers[start:])

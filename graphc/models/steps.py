@@ -10,9 +10,9 @@ import numpy as np
 
 from graphc import metrics, ops, tree
 from graphc.differentiation import gradients
-from graphc.models.arrays import unpack_x_y_sample_weight
 from graphc.models.compiled import CompileLoss, CompileMetrics
 from graphc.tensor import Tensor, current_tracer
+from graphc.utils.packing import unpack_x_y_sample_weight
 
 
 class Steps:

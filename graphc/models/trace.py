@@ -13,9 +13,10 @@ from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
 from graphc.ir.op import Array, Role, Value
 from graphc.ir.types import Rows, concrete
-from graphc.models.arrays import Signature, pack_x_y_sample_weight
+from graphc.models.arrays import Signature
 from graphc.tensor import Tensor
 from graphc.tracing import Bound, Tracer, map_leaves, tracing
+from graphc.utils.packing import pack_x_y_sample_weight
 from graphc.variables import Variable
 
 

@@ -140,6 +140,8 @@ class Trainer(Steps, Executables, OldMethods):
     ) -> Any:
         """Train for a number of epochs; returns the `History` of logs."""
         self._assert_compiled()
+        if x is None:
+            raise ValueError("fit() got no data: x is None")
         kwargs = without_old_arguments("fit", kwargs)
         epochs = kwargs.pop("epochs", epochs)
         if kwargs:

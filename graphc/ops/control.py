@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,12 +12,31 @@ import numpy as np
 
 from graphc import tree
 from graphc.loops import run_loop
-from graphc.ops.dispatch import builder, cast_to, convert, op, op_with, result_type, tracer
+from graphc.ops.dispatch import F, builder, cast_to, convert, op, result_type, tracer
 from graphc.primitives import functions as fn
-from graphc.tensor import Tensor
+from graphc.tensor import KerasTensor, Tensor, current_tracer
 from graphc.tracing import contains, run_eagerly
 
 __all__ = ["cond", "fori_loop", "map", "scan", "switch", "vectorized_map", "while_loop"]
+
+
+def _op_or(concrete: Callable[..., Any]) -> Callable[[F], F]:
+    """`op` for a function whose value outside of graphs `concrete` computes, step by step.
+
+    While a graph is traced it is never asked: what is called may read tensors that no argument shows.
+    """
+
+    def decorate(function: F) -> F:
+        traced = op(function)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            is_eager = current_tracer() is None and not contains(KerasTensor, (args, kwargs))
+            return (concrete if is_eager else traced)(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
 
 
 @op
@@ -86,7 +106,17 @@ def vectorized_map(function: Callable[..., Any], elements: Any) -> Any:
     return map(function, listed)
 
 
-def _traced_fori(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
+def _concrete_fori(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
+    return run_eagerly(fori_loop, (operator.index(lower), operator.index(upper), body_fun, init_val), {})
+
+
+@_op_or(_concrete_fori)
+def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: Any) -> Any:
+    """`value = body_fun(i, value)` for i from lower to upper - 1, starting with `init_val`. Returns the last value.
+
+    TypeError if a bound is a tensor: the number of steps of a compiled loop is fixed (`while_loop` with
+    `maximum_iterations` stops earlier).
+    """
     if contains(Tensor, (lower, upper)):
         raise TypeError("fori_loop: lower and upper must be numbers when a graph is traced; use while_loop")
     start, steps = operator.index(lower), max(operator.index(upper) - operator.index(lower), 0)
@@ -94,20 +124,6 @@ def _traced_fori(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val:
     numbers = Tensor(fn.add(builder(), counter, start))
     last, _ = scan(lambda value, i: (body_fun(i, value), None), init_val, numbers)
     return last
-
-
-def _concrete_fori(lower: Any, upper: Any, body_fun: Callable[..., Any], init_val: Any) -> Any:
-    return run_eagerly(_traced_fori, (operator.index(lower), operator.index(upper), body_fun, init_val), {})
-
-
-@op_with(_concrete_fori)
-def fori_loop(lower: int, upper: int, body_fun: Callable[..., Any], init_val: Any) -> Any:
-    """`value = body_fun(i, value)` for i from lower to upper - 1, starting with `init_val`. Returns the last value.
-
-    TypeError if a bound is a tensor: the number of steps of a compiled loop is fixed (`while_loop` with
-    `maximum_iterations` stops earlier).
-    """
-    return _traced_fori(lower, upper, body_fun, init_val)
 
 
 def _concrete_while(
@@ -124,7 +140,7 @@ def _concrete_while(
     return variables if is_tuple else variables[0]
 
 
-@op_with(_concrete_while)
+@_op_or(_concrete_while)
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
@@ -153,7 +169,7 @@ def _concrete_cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[],
     return true_fn() if bool(pred) else false_fn()
 
 
-@op_with(_concrete_cond)
+@_op_or(_concrete_cond)
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """`true_fn()` if the scalar `pred` is true, else `false_fn()`.
 
@@ -169,7 +185,7 @@ def _concrete_switch(index: Any, branches: Sequence[Callable[..., Any]], *operan
     return branches[builtins.min(builtins.max(int(index), 0), len(branches) - 1)](*operands)
 
 
-@op_with(_concrete_switch)
+@_op_or(_concrete_switch)
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """`branches[index](*operands)`, with index brought into range.
 

@@ -41,7 +41,7 @@ def op(function: F, concrete: Callable[..., Any] | None = None) -> F:
         if traced and (concrete is None or contains((Tensor, Variable), (args, kwargs))):
             return function(*args, **kwargs)
         if concrete is not None:
-            return concrete(*map_leaves(_array_of, Variable, args), **map_leaves(_array_of, Variable, kwargs))
+            return _on_arrays(concrete, args, kwargs)
         return run_eagerly(function, args, kwargs)
 
     return call  # type: ignore[return-value]
@@ -65,15 +65,27 @@ def arrays_only(reason: str) -> Callable[[F], F]:
                     f"{call.__name__} cannot be part of a graph: {reason}. Call it on numpy arrays, outside of the "
                     "model, and pass its result in"
                 )
-            return function(*map_leaves(_array_of, Variable, args), **map_leaves(_array_of, Variable, kwargs))
+            return _on_arrays(function, args, kwargs)
 
+        call.arrays_only = reason  # type: ignore[attr-defined]  # for the page on what there is of Keras
         return call  # type: ignore[return-value]
 
     return decorate
 
 
+def _on_arrays(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """A function of arrays; what it makes of Python's numbers alone has the dtypes these have as tensors."""
+    result = function(*map_leaves(_array_of, Variable, args), **map_leaves(_array_of, Variable, kwargs))
+    typed = contains((np.ndarray, np.generic, Variable), (args, kwargs))
+    return result if typed else map_leaves(_demoted, np.ndarray, result)
+
+
 def _array_of(variable: Variable) -> Any:
     return variable.numpy()
+
+
+def _demoted(array: Any) -> Any:
+    return array.astype({"int64": "int32", "float64": config.floatx()}.get(array.dtype.name, array.dtype), copy=False)
 
 
 def tracer() -> Tracer:

@@ -43,12 +43,12 @@ def _convert(x: Any, dtype: Any = None) -> Any:
     return convert(x, dtype)
 
 
-@op
-def _cast_spec(x: Any, dtype: Any) -> Any:
+def _cast_traced(x: Any, dtype: Any) -> Any:
     return cast_to(convert(x), dtype)
 
 
-_convert.__name__, _cast_spec.__name__ = "convert_to_tensor", "cast"
+_cast_traced.__name__ = "cast"
+_cast_spec = op(_cast_traced)
 array = convert_to_tensor
 
 

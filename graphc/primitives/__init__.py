@@ -1,5 +1,6 @@
 """The ops of the graph IR, a module per family; importing the package fills `graphc.ir.op.REGISTRY`."""
 
+from graphc.primitives import attention as attention
 from graphc.primitives import contraction as contraction
 from graphc.primitives import control as control
 from graphc.primitives import conv as conv

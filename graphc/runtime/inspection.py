@@ -12,7 +12,8 @@ from typing import Any
 
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
-from graphc.ir.op import View
+from graphc.ir.loop import Loop
+from graphc.ir.op import Alias, Source, View
 from graphc.ir.picture import text_html
 from graphc.ir.plan import MemoryPlan, plan_comments
 from graphc.ir.program import Program
@@ -137,6 +138,9 @@ def describe_kernels(program: Program, graph: Graph) -> dict[str, str]:
 
 def _ops_text(op: Any) -> str:
     """The ops of a kernel, without constants and the views that only place an operand, unless there is nothing else."""
+    if isinstance(op, Loop):
+        inside = dict.fromkeys(_ops_text(node.op) for node in op.body.nodes if not isinstance(node.op, Alias | Source))
+        return f"{op.steps} steps of ({'; '.join(inside)})"
     if not isinstance(op, Fused):
         return str(op.mnemonic)
     working = [node for node in op.body.nodes if node.inputs and not isinstance(node.op, View)]

@@ -10,7 +10,7 @@ from typing import Any
 from graphc.saving import hdf5, legacy
 from graphc.saving.archive import Archive
 from graphc.saving.model_files import (
-    Path_,
+    FilePath,
     load_keras,
     may_write,
     read_model,
@@ -80,7 +80,7 @@ def load_model(
     )
 
 
-def save_weights(model: Any, filepath: Path_, overwrite: bool = True, max_shard_size: Any = None) -> None:
+def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, max_shard_size: Any = None) -> None:
     """Write all weights and the optimizer state to a `.weights.h5` file (ValueError for another ending)."""
     path = os.fspath(filepath)
     if max_shard_size is not None:
@@ -97,7 +97,7 @@ def save_weights(model: Any, filepath: Path_, overwrite: bool = True, max_shard_
         replace_with(path, lambda file: file.write(content))
 
 
-def load_weights(model: Any, filepath: Path_, skip_mismatch: bool = False, **kwargs: Any) -> None:
+def load_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any) -> None:
     """Read weights (and optimizer state) from a `.weights.h5`, `.keras` or older `.h5` file, all or none of them.
 
     skip_mismatch: leave layers whose weights do not fit as they are, with a warning. by_name: for `.h5` files, by the

@@ -11,21 +11,21 @@ import numpy as np
 
 from graphc import random
 from graphc.saving import hdf5
-from graphc.saving.model_files import Path_, reading, replace_with
+from graphc.saving.model_files import FilePath, reading, replace_with
 from graphc.saving.state import Loading, collect
 from graphc.saving.window import whole
 
 _NOTE = "training_metadata"
 
 
-def save_backup(model: Any, path: Path_, progress: dict[str, Any]) -> None:
+def save_backup(model: Any, path: FilePath, progress: dict[str, Any]) -> None:
     """Write a `.weights.h5` file that also holds `progress` and the state of all generators of random numbers."""
     note = json.dumps({**progress, "random": random_state()})
     content = hdf5.weights_bytes(collect(model), {_NOTE: note})
     replace_with(path, lambda file: file.write(content))
 
 
-def load_backup(model: Any, path: Path_) -> dict[str, Any] | None:
+def load_backup(model: Any, path: FilePath) -> dict[str, Any] | None:
     """Read weights and optimizer state; returns the progress, or None if the file holds none.
 
     ValueError, before anything is changed, if the file is damaged or another model's.

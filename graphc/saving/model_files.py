@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from graphc.saving import hdf5, npz, registry
 from graphc.saving.archive import Archive
+from graphc.saving.assets import read_assets, write_assets
 from graphc.saving.budget import limited_by
 from graphc.saving.lambdas import refuse_lambdas
 from graphc.saving.registry import CustomObjectScope, Objects, sharing
@@ -32,7 +33,7 @@ CONFIG_LIMIT = 8 << 20
 
 # What reading a file of a stranger may raise in the depths, where its values are taken for what they are not.
 _SYMPTOMS = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError)
-Path_ = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
@@ -77,20 +78,21 @@ def write_model(model: Any, file: BinaryIO) -> None:
                 "For Keras's own format: pip install 'graphc-compiler[keras]'"
             )
             archive.writestr(WEIGHTS_NPZ, npz.weights_bytes(collect(model)))
+        write_assets(model, archive)
 
 
-def save_keras(model: Any, path: Path_) -> None:
+def save_keras(model: Any, path: FilePath) -> None:
     """Write a `.keras` file; an old one stays as it is until the new one is complete."""
     replace_with(path, lambda file: write_model(model, file))
 
 
-def replace_with(path: Path_, write: Callable[[BinaryIO], Any]) -> None:
+def replace_with(path: FilePath, write: Callable[[BinaryIO], Any]) -> None:
     """Let `write(file)` make the content of a file that appears whole or not at all."""
     with replacing(path) as temporary, open(temporary, "wb") as file:
         write(file)
 
 
-def may_write(path: Path_, overwrite: bool) -> bool:
+def may_write(path: FilePath, overwrite: bool) -> bool:
     """Whether to write: asks at the terminal before it overwrites, if it was not told to. FileExistsError if nobody
     can be asked."""
     if overwrite or not os.path.exists(path):
@@ -106,7 +108,7 @@ def may_write(path: Path_, overwrite: bool) -> bool:
 # ---- loading
 
 
-def load_keras(path: Path_, custom_objects: Objects | None, compile: bool, safe_mode: bool) -> Any:
+def load_keras(path: FilePath, custom_objects: Objects | None, compile: bool, safe_mode: bool) -> Any:
     """The model in a `.keras` file."""
     name = os.fspath(path)
     if not Path(name).is_file():
@@ -125,6 +127,7 @@ def read_model(
         model = model_of(config, archive.window.size, custom_objects, compile, safe_mode)
         with limited_by(archive.window.size), weights_of(archive) as source:
             Loading(model, source).apply()
+        read_assets(model, archive)
     return model
 
 

@@ -166,7 +166,7 @@ def deserialize_operation(entry: dict[str, Any]) -> Any:
     from graphc import ops
 
     name = _FUNCTION_OF.get((entry.get("module"), entry.get("class_name")))  # type: ignore[arg-type]
-    function = None if name is None else getattr(ops, name, None)
+    function = None if name is None else getattr(ops, name, None) or getattr(ops.image, name, None)
     if function is None:
         raise ValueError(f"Operation {entry.get('class_name')!r} of module {entry.get('module')!r} is not known")
     options = dict(entry.get("config") or {})

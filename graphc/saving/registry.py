@@ -139,7 +139,12 @@ def public_name(cls: type, module: str) -> dict[str, Any]:
     if named in _custom_names or not cls.__module__.startswith("graphc."):
         place = None if named.__module__ == "__main__" else named.__module__
         return {"module": place, "class_name": cls.__name__, "registered_name": get_registered_name(named)}
-    return {"module": module, "class_name": cls.__name__, "registered_name": None}
+    # classes outside of Keras's public modules carry their name as if they were registered
+    return {
+        "module": module,
+        "class_name": cls.__name__,
+        "registered_name": cls.__name__ if ".src." in module else None,
+    }
 
 
 def serialize_object(subject: Any, module: str) -> dict[str, Any]:

@@ -175,20 +175,16 @@ class Loading:
         self.pairs: list[tuple[Variable, Array]] = []
         self.hooks: list[tuple[Any, Stored]] = []
         self.failures: list[tuple[Any, str]] = []
-        self.found = 0
         left_out = {id(item) for item in skipped}
         for path, subject in saveables(model):
             if id(subject) not in left_out:
                 self._add(path, subject)
-        if not self.found and any(variables_of(subject) for _, subject in saveables(model)):
-            self.failures.insert(0, (model, "the file holds no weights for any layer of this model"))
         if self.failures:
             self._report(skip_mismatch)
 
     def _add(self, path: str, subject: Any) -> None:
         if not isinstance(subject, SeedGenerator) and not _loads_by_default(subject):
             self.hooks.append((subject, Stored(self.source, path)))
-            self.found += 1
             return
         variables, keys = variables_of(subject), self.source.keys(path)
         if isinstance(subject, SeedGenerator) and not keys:
@@ -201,7 +197,6 @@ class Loading:
         except Mismatch as error:
             self.failures.append((subject, str(error)))
             return
-        self.found += len(arrays)
         self.pairs.extend(zip(variables, arrays, strict=True))
 
     def _read(self, path: str, index: int, variable: Variable) -> Array:

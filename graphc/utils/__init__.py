@@ -21,6 +21,7 @@ from graphc.utils.directories import image_dataset_from_directory, text_dataset_
 from graphc.utils.files import get_file
 from graphc.utils.images import array_to_img, img_to_array, load_img, save_img
 from graphc.utils.model_visualization import model_to_dot, plot_model
+from graphc.utils.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from graphc.utils.progbar import Progbar
 from graphc.utils.py_dataset import PyDataset, Sequence
 from graphc.utils.settings import Config
@@ -48,6 +49,7 @@ __all__ = [
     "load_img",
     "model_to_dot",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
@@ -58,4 +60,5 @@ __all__ = [
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]

@@ -68,16 +68,19 @@ class Diagram:
         self.paths = []
         right = 0.0
         for views, edges in self._layered():
-            left = min((view.xy[0] - view.w / 2 for view in views), default=0.0) - right
+            bends = [x for edge in edges for x, _ in edge.view._pts[1:-1]]  # an arrow may go round all boxes
+            left = min([*(view.xy[0] - view.w / 2 for view in views), *bends], default=0.0) - right
             top = min((view.xy[1] - view.h / 2 for view in views), default=0.0)
             for view in views:
                 self._place(view, left, top)
             for edge in edges:
                 inner = [(x - left, y - top) for x, y in edge.view._pts[1:-1]]
                 self.paths.append(self._path(edge.v[0].view.box, edge.v[1].view.box, [self._turned(p) for p in inner]))
-            right = max(view.xy[0] + view.w / 2 - left for view in views) + GAP
-        self.width = max((box.x + box.width for box in self.boxes), default=0.0)
-        self.height = max((box.y + box.height for box in self.boxes), default=0.0)
+            right = max([*(view.xy[0] + view.w / 2 for view in views), *bends]) - left + GAP
+        corners = [(box.x + box.width, box.y + box.height) for box in self.boxes]
+        points = [*corners, *(point for path in self.paths for point in path)]
+        self.width = max((x for x, _ in points), default=0.0)
+        self.height = max((y for _, y in points), default=0.0)
 
     def _layered(self) -> Iterator[tuple[list[Any], list[Any]]]:
         """The vertices and edges of each connected part, placed by Sugiyama's method."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from graphc.utils.compiled_picture import compiled_diagram, compiled_graph
 from graphc.utils.diagram import Box, Diagram, to_dot, to_png, to_svg
 
 FORMATS = (".svg", ".png", ".dot")
@@ -26,12 +27,17 @@ def plot_model(
 ) -> Any:
     """Draw a model into a file, .svg, .png or .dot; inside of a notebook, return the picture.
 
-    rankdir: "TB" from top to bottom or "LR" from left to right. dpi: of a .png. Needs the extra `plot`.
+    Beyond Keras: of an executable (`model.executable(...)`) or a graph its kernels are drawn, which only rankdir and
+    dpi concern. rankdir: "TB" from top to bottom or "LR" from left to right. dpi: of a .png. Needs the extra `plot`.
     """
-    _check_built(model)
     path = Path(to_file)
     if path.suffix not in FORMATS:
         raise ValueError(f"plot_model writes {', '.join(FORMATS)} files; received: to_file={os.fspath(to_file)!r}")
+    if (graph := compiled_graph(model)) is not None:
+        picture = ModelPicture(compiled_diagram(graph, horizontal=rankdir == "LR"), dpi)
+        path.write_bytes(picture.to_bytes(path.suffix))
+        return _shown(picture) if path.suffix != ".dot" else None
+    _check_built(model)
     picture = model_to_dot(
         model,
         show_shapes,

@@ -118,6 +118,12 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         "`batch_size` must be a positive whole number. Received: batch_size=2.5",
     ),
+    "no_data": (lambda: net().fit(), ValueError, "fit() got no data: x is None"),
+    "no_targets": (
+        lambda: net().fit(X, verbose=0),
+        ValueError,
+        "The compiled loss compares with targets, and there are none: pass `y`, or batches (x, y)",
+    ),
     "no_samples": (lambda: net().fit(X[:0], Y[:0], verbose=0), ValueError, "There are no samples: x has 0 rows"),
     "fit_keyword": (
         lambda: net().fit(X, Y, epoch=2),

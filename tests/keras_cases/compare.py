@@ -15,7 +15,7 @@ TIMES = 8  # Keras's own error
 ULPS = 32  # of the largest number in the array; an order of addition is worth several
 VAGUE = 0.01  # of the largest number: if Keras's own runs differ by more, the comparison would say nothing
 
-FORGOTTEN = {"gain", "axis", "delta", "from_sorted_ids"}
+FORGOTTEN = {"gain", "axis", "delta", "from_sorted_ids", "seed"}
 """Options that Keras leaves out of some configurations, so that a copy there has the default; graphc keeps them."""
 
 

@@ -53,12 +53,13 @@ class Case:
     inputs: the tensors of a call, all with the same first axis where the kind has a batch. wrt: which of them are
     differentiated (default: those of floats). is_random: it draws random numbers, which a float64 run would draw
     otherwise, so it is compared with Keras's float32 run alone. takes_mask: calls may
-    come with a mask of the first two axes. steps: how often it runs, states and weights carried on.
+    come with a mask of the first two axes. spread: the inputs are arguments of their own, not a list. steps: how often it runs, states and weights carried on.
     """
 
     inputs: list[Array]
     options: dict[str, Any] = field(default_factory=dict)
     takes_mask: bool = False
+    spread: bool = False
     wrt: tuple[int, ...] | None = None
     is_random: bool = False
     steps: int = 10

@@ -48,6 +48,8 @@ ACTIVATIONS: dict[str, Callable[[Draw], Case]] = {
     "softmax": over_axis,
     "softplus": activation(),
     "softsign": activation(),
+    "sparse_plus": activation(),
+    "sparse_sigmoid": activation(),
     "squareplus": activation(b=(1, 6)),
     "tanh": activation(),
     "tanh_shrink": activation(),

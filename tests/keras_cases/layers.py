@@ -265,9 +265,11 @@ LAYERS: dict[str, Callable[[Draw], Case]] = {
     "ActivityRegularization": lambda d: Case([rows(d)], {"l1": d.number_in(0, 0.1), "l2": d.number_in(0, 0.1)}),
     "AdaptiveAveragePooling1D": lambda d: adaptive_pooling(d, 1),
     "AdaptiveAveragePooling2D": lambda d: adaptive_pooling(d, 2),
+    "AdaptiveAveragePooling3D": lambda d: adaptive_pooling(d, 3),
     # Keras's own gradient of these differs from run to run
     "AdaptiveMaxPooling1D": lambda d: adaptive_pooling(d, 1, wrt=()),
     "AdaptiveMaxPooling2D": lambda d: adaptive_pooling(d, 2, wrt=()),
+    "AdaptiveMaxPooling3D": lambda d: adaptive_pooling(d, 3, wrt=()),
     "Add": merge,
     "AlphaDropout": noisy,
     "Average": merge,

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from keras_cases import functions, layers, training
+from keras_cases import functions, layers, sequences, training
 from keras_cases.draw import Array, Case, Draw, constructed, find
 
 TABLES: dict[str, dict[str, Callable[[Draw], Case]]] = {
     "activations": functions.ACTIVATIONS,
     "constraints": functions.CONSTRAINTS,
     "initializers": functions.INITIALIZERS,
-    "layers": layers.LAYERS,
+    "layers": layers.LAYERS | sequences.SEQUENCES,
     "losses": training.LOSSES,
     "metrics": training.METRICS,
     "optimizers": training.OPTIMIZERS,
@@ -179,10 +179,12 @@ def run_optimizer(side: Side, made: Any, case: Case, d: Draw) -> dict[str, Any]:
 def run_layer(side: Side, made: Any, case: Case, d: Draw) -> dict[str, Any]:
     shapes = [array.shape for array in case.inputs]
     single = len(shapes) == 1
-    made.build(shapes[0] if single else shapes)
+    made.build(*(shapes if single or case.spread else [shapes]))
     open_shapes = [(None, *shape[1:]) for shape in shapes]
     found: dict[str, Any] = {
-        "output shape": str(tuple(made.compute_output_shape(open_shapes[0] if single else open_shapes))),
+        "output shape": str(
+            tuple(made.compute_output_shape(*(open_shapes if single or case.spread else [open_shapes])))
+        ),
         **{f"drawn weight {i}": value for i, value in enumerate(made.get_weights())},
     }
     if single and (mask := made.compute_mask(case.inputs[0], None)) is not None:
@@ -195,7 +197,8 @@ def run_layer(side: Side, made: Any, case: Case, d: Draw) -> dict[str, Any]:
     def call(xs: list[Any]) -> tuple[list[Any], Any]:
         """At inference, then in training, as one function: half as much to compile."""
         masked = {"mask": xs.pop()} if is_masked else {}
-        outputs = [made(xs[0] if single else xs, training=training, **masked) for training in (False, True)]
+        arguments = xs if single or case.spread else [xs]
+        outputs = [made(*arguments, training=training, **masked) for training in (False, True)]
         return tensors_of(side, outputs), sum(made.losses, 0.0)
 
     state = [*made.trainable_variables, *made.non_trainable_variables]

@@ -285,10 +285,7 @@ class GroupedQueryAttention(ProjectedAttention):
 
     def get_config(self) -> dict[str, Any]:
         names = ("head_dim", "num_query_heads", "num_key_value_heads")
-        found = {**super().get_config(), **self.shared_options(), **{name: getattr(self, name) for name in names}}
-        if self.activity_regularizer is None:
-            del found["activity_regularizer"]
-        return found
+        return {**super().get_config(), **self.shared_options(), **{name: getattr(self, name) for name in names}}
 
 
 GroupQueryAttention = GroupedQueryAttention

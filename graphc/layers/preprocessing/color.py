@@ -176,7 +176,7 @@ class RandomPosterization(RandomImageLayer):
     def get_random_transformation(self, data: Any, training: bool = True, seed: Any = None) -> Transformation:
         if not training:
             return None
-        low, high = self.factor
+        low, high = map(int, self.factor)
         bits: Any = low
         if low != high:
             generator = self.generator if seed is None else seed

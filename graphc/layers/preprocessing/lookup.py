@@ -61,6 +61,7 @@ class StringLookup(IndexLookup, HostLayer):
 
     def call(self, inputs: Any) -> Array:
         if self.invert:
+            self._check_learnt()
             return self._tokens_at(np.asarray(inputs))
         texts = as_strings(inputs, self.encoding)
         ids = self.indices_of(texts.reshape(-1).tolist()).reshape(texts.shape)
@@ -83,6 +84,7 @@ class StringLookup(IndexLookup, HostLayer):
 
     def indices_of(self, texts: list[str]) -> Array:
         """The index of every string, int64. ValueError for an unknown one if there is no index for those."""
+        self._check_learnt()
         table: dict[str, int] = self._indices  # type: ignore[attr-defined]
         if self.mask_token is not None:
             table = {**table, self.mask_token: self._mask_index}
@@ -153,6 +155,7 @@ class IntegerLookup(IndexLookup, FeatureLayer):
         return np.asarray(data).astype(np.int64)
 
     def call(self, inputs: Any) -> Any:
+        self._check_learnt()
         ids = ops.cast(inputs, "int64")
         if self.invert:
             return self._tokens_at(ids)

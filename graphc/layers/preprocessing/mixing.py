@@ -66,7 +66,7 @@ def _mixed(x: Array, kept: Array, order: Array) -> Array:
 
 
 class MixUp(MixingLayer):
-    """Every image and label averaged with another one of the batch, with weights of the distribution Beta(alpha, alpha)."""
+    """Every image and label averaged with another of the batch, by weights of the distribution Beta(alpha, alpha)."""
 
     def __init__(
         self, alpha: float = 0.2, data_format: str | None = None, seed: int | None = None, **kwargs: Any

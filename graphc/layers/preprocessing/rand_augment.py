@@ -41,9 +41,9 @@ class RandAugment(RandomImageLayer):
         self._steps = self._operations(seed, data_format)
 
     def _operations(self, seed: int | None, data_format: str | None) -> list[Any]:
-        strength, options = self.factor, {"data_format": data_format}
-        moved = {"interpolation": self.interpolation, "seed": seed, **options}
-        colored = {"value_range": self.value_range, **options}
+        strength = self.factor
+        moved: dict[str, Any] = {"interpolation": self.interpolation, "seed": seed, "data_format": data_format}
+        colored: dict[str, Any] = {"value_range": self.value_range, "data_format": data_format}
         return [
             RandomShear(strength, strength, **moved),
             RandomTranslation(strength, strength, **moved),

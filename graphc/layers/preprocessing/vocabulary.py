@@ -287,6 +287,15 @@ class IndexLookup(Layer):
             )
         return depth
 
+    def _check_learnt(self) -> None:
+        """RuntimeError if the config tells of a vocabulary that never came."""
+        known, size = self._frozen_vocab_size, self.vocabulary_size()
+        if known is not None and known != size:
+            raise RuntimeError(
+                f"{type(self).__name__} (layer {self.name}) was made from the config of a layer with {known} tokens, "
+                f"without its vocabulary. Call `adapt` or `set_vocabulary`, or load it from a `.keras` file."
+            )
+
     @property
     def _mask_index(self) -> int:
         return 0 if self.output_mode == "int" else MASKED
@@ -308,9 +317,16 @@ class IndexLookup(Layer):
 
     def save_assets(self, dir_path: Any) -> None:
         """Write vocabulary.txt, one token a line, unless the vocabulary is part of the config."""
-        if self.input_vocabulary is None:
-            lines = "\n".join(str(token) for token in self.get_vocabulary())
-            Path(dir_path, "vocabulary.txt").write_text(lines, encoding="utf-8")
+        if self.input_vocabulary is not None:
+            return
+        lines = [str(token) for token in self.get_vocabulary()]
+        broken = [line for line in lines if "\n" in line]
+        if broken:
+            raise ValueError(
+                f"{type(self).__name__} (layer {self.name}): a vocabulary is saved as a file with one token a line; "
+                f"{broken[0]!r} has several"
+            )
+        Path(dir_path, "vocabulary.txt").write_bytes("\n".join(lines).encode())
 
     def load_assets(self, dir_path: Any) -> None:
         if self.input_vocabulary is None:
@@ -345,7 +361,7 @@ class IndexLookup(Layer):
 def _read_lines(path: Path) -> list[str]:
     if not path.is_file():
         raise ValueError(f"Vocabulary file {path} does not exist.")
-    return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    return path.read_bytes().decode().rstrip("\n").split("\n")
 
 
 def _sort_key(token: Any) -> Any:

@@ -185,7 +185,6 @@ class ConvLSTM(RNN):
 
     def get_config(self) -> dict[str, Any]:
         base = {**Layer.get_config(self), **self.options()}
-        del base["unroll"], base["zero_output_for_mask"]
         penalty = {"activity_regularizer": regularizers.serialize(self.activity_regularizer)}
         return {**base, **self.cell.options(), **penalty}
 
