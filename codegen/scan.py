@@ -135,7 +135,7 @@ class _Emitter:
     def _used(self) -> set[int]:
         places = [place for place in self.driver.places if place is not None]
         for carry in self.driver.carries:
-            places += [carry.first, carry.last]
+            places += [p for p in (carry.first, carry.last, carry.spare, carry.own) if p is not None]
         return {place.operand for place in places} - {MEMORY}
 
     def _operand(self, number: int) -> str:

@@ -56,7 +56,7 @@ def convolutions(filters: int) -> list[Any]:
     """A convolution with batch normalisation, and pooling."""
     return [
         layers.Conv2D(filters, 3, padding="same", use_bias=False),
-        layers.BatchNormalization(),
+        layers.BatchNormalization(momentum=0.9),
         layers.ReLU(),
         layers.MaxPooling2D(2),
     ]

@@ -44,7 +44,7 @@ def residual_net() -> Any:
     """Three stages of two blocks; each stage halves the picture and doubles the channels."""
     inputs = keras.Input((28, 28, 1))
     x = layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
     for filters, strides in ((16, 1), (32, 2), (64, 2)):
         x = residual_block(x, filters, strides)
         x = residual_block(x, filters, 1)
@@ -57,11 +57,11 @@ def residual_block(x: Any, filters: int, strides: int) -> Any:
     past = x
     if strides != 1 or x.shape[-1] != filters:
         past = layers.Conv2D(filters, 1, strides=strides, use_bias=False)(x)
-        past = layers.BatchNormalization()(past)
+        past = layers.BatchNormalization(momentum=0.9)(past)
     x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-    x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
     return layers.ReLU()(layers.Add()([x, past]))
 
 

@@ -45,6 +45,26 @@ LAYERS: list[tuple[Any, tuple[int, ...]]] = [
     (lambda: n.Rescaling(0.5, 1.0), ROW),
     (lambda: n.Identity(), ROW),
     (lambda: n.ActivityRegularization(l1=0.1), ROW),
+    (lambda: n.Conv1DTranspose(2, 3, strides=2, output_padding=1), STEPS),
+    (lambda: n.Conv2DTranspose(2, (3, 2), strides=(2, 3), padding="same", data_format="channels_first"), IMAGE),
+    (lambda: n.DepthwiseConv1D(3, depth_multiplier=2), STEPS),
+    (lambda: n.SeparableConv1D(5, 3), STEPS),
+    (lambda: n.EinsumDense("abc,cde->abde", (None, 2, 5), bias_axes="de", kernel_regularizer="l1"), STEPS),
+    (lambda: n.GroupNormalization(2, epsilon=0.1), IMAGE),
+    (lambda: n.BatchNormalization(renorm=True, renorm_clipping={"rmax": 2.0}), ROW),
+    (lambda: n.RMSNormalization(epsilon=0.1), STEPS),
+    (lambda: n.UnitNormalization(axis=[1, 2]), STEPS),
+    (lambda: n.Masking(0.5), STEPS),
+    (lambda: n.GaussianDropout(0.25, seed=3), ROW),
+    (lambda: n.AlphaDropout(0.25, noise_shape=(None, 1)), ROW),
+    (lambda: n.Cropping1D((1, 2)), STEPS),
+    (lambda: n.ZeroPadding1D((1, 2)), STEPS),
+    (lambda: n.ZeroPadding3D(((0, 1), (2, 1), (1, 0))), (2, 3, 4, 5)),
+    (lambda: n.UpSampling1D(3), STEPS),
+    (lambda: n.UpSampling2D(2, interpolation="bicubic"), IMAGE),
+    (lambda: n.AdaptiveMaxPooling2D((2, 3)), IMAGE),
+    (lambda: n.TimeDistributed(n.Conv1D(2, 3)), IMAGE),
+    (lambda: n.SpectralNormalization(n.Dense(4), power_iterations=2), ROW),
 ]
 
 
@@ -152,3 +172,44 @@ def test_old_spellings_warn() -> None:
     assert model.input_shape == (None, 4)
     with pytest.warns(DeprecationWarning, match="batch_input_shape"):
         n.Dense(3, batch_input_shape=(None, 4))
+
+
+def test_pooling_of_channels_first_behind_a_dense_layer(rng: np.random.Generator) -> None:
+    # the matrix product runs inside the pooling's kernel, with its operand packed for every tap of the window
+    inputs = k.Input((4, 7, 6))
+    dense = n.Dense(6)
+    model = k.Model(inputs, n.MaxPooling2D(2, data_format="channels_first")(dense(inputs)))
+    x = rng.normal(size=(3, 4, 7, 6)).astype("float32")
+    rows = (x @ dense.kernel.numpy())[:, :, :6].reshape(3, 4, 3, 2, 3, 2)
+    np.testing.assert_allclose(model.predict(x, verbose=0), rows.max(axis=(3, 5)), rtol=1e-5, atol=1e-6)
+
+
+def test_transposed_convolution_is_the_input_gradient_of_a_convolution() -> None:
+    inputs = k.Input((5, 7, 3))
+    model = k.Model(inputs, n.Conv2DTranspose(4, 3, strides=2, padding="same")(inputs))
+    graph = model.executable("infer", batch_size=2).graph("source")
+    assert [type(node.op).__name__ for node in graph.nodes if "Conv" in type(node.op).__name__] == ["ConvInputGrad"]
+
+
+def test_what_keras_has_and_graphc_not_says_so() -> None:
+    for act in (
+        lambda: n.Dense(3).quantize("int8"),
+        lambda: n.Dense(3).enable_lora(4),
+        lambda: n.Dense(3, lora_rank=4),
+    ):
+        with pytest.raises(NotImplementedError, match="is not supported"):
+            act()
+
+
+@pytest.mark.parametrize("equation", ["ab,bc", "a...,bc->ac", "...ab...,bc->...ac..."])
+def test_malformed_equations(equation: str) -> None:
+    with pytest.raises(ValueError, match="Invalid einsum equation"):
+        n.EinsumDense(equation, 3)(np.zeros((2, 4), "float32"))
+
+
+def test_activity_penalty_is_per_sample() -> None:
+    inputs = k.Input((3,))
+    model = k.Model(inputs, n.ActivityRegularization(l1=0.5)(inputs))
+    model.compile("sgd", "mse")
+    x = np.arange(12, dtype="float32").reshape(4, 3)
+    np.testing.assert_allclose(model.evaluate(x, x, verbose=0), 0.5 * 66 / 4, rtol=1e-6)

@@ -534,6 +534,7 @@ def test_rows_survive(op: Op, types: Types, want: str) -> None:
 
 CONV = conv.Conv((1,), ((0, 0),), (1,))
 LOOP, LOOP_TYPES = control.Scan.samples()[0]
+assert isinstance(LOOP, Loop)
 ERRORS: list[tuple[Op, Types, str]] = [
     (
         LOOP,

@@ -99,6 +99,13 @@ def test_compiled_step_draws_what_arrays_get(cases: list[int]) -> None:
         np.testing.assert_allclose(loss, np.mean((flat @ weights) ** 2), rtol=2e-4)
 
 
+def test_a_model_in_inference_augments_nothing_though_its_layers_were_told_to() -> None:
+    images = k.Input((7, 6, 3))
+    model = k.Model(images, n.RandomBrightness(0.5, seed=2)(images, training=True))
+    np.testing.assert_array_equal(model.predict(reference.IMAGES, verbose=0), reference.IMAGES)
+    assert not np.array_equal(model(reference.IMAGES), reference.IMAGES)
+
+
 def test_rows_do_not_depend_on_how_many_there_are() -> None:
     whole = n.RandomRotation(0.3, seed=3)(reference.IMAGES)
     np.testing.assert_array_equal(n.RandomRotation(0.3, seed=3)(reference.IMAGES[:2]), whole[:2])

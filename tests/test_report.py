@@ -17,7 +17,7 @@ from graphs import sgd
 from nets import F32, cnn
 
 import graphc as keras
-from graphc.compiler import compile_graph
+from graphc.compiler import analyse, compile_graph
 from graphc.insight.explain.report import page, write_report
 from graphc.insight.explain.story import tell
 from graphc.ir.graph import Graph
@@ -71,7 +71,7 @@ def test_the_record_holds_every_stage_kernel_and_time(report: Path) -> None:
 
 
 def test_the_story_of_a_pass_is_what_it_changed() -> None:
-    chapters = {chapter.name: chapter for chapter in tell(step())}
+    chapters = {chapter.name: chapter for chapter in tell(analyse(step(), PLAIN).stages)}
     marks = {mark for mark, _, _ in chapters["fuse"].changes}
     assert marks == {"-", "~"} or marks == {"+", "-", "~"}
     for chapter in chapters.values():

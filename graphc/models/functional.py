@@ -68,8 +68,11 @@ class FunctionGraph:
                     depths[parent] = max(depth + 1, depths.get(parent, 0))
         return depths
 
-    def run(self, values: dict[int, Any]) -> dict[int, Any]:
-        """The value of every tensor, for values of the inputs, by id. ValueError for an input that is missing."""
+    def run(self, values: dict[int, Any], training: bool | None = None) -> dict[int, Any]:
+        """The value of every tensor, for values of the inputs, by id. ValueError for an input that is missing.
+
+        training: what the model is told (None: nothing); it goes before what a layer was told when it was called.
+        """
         for node in self.nodes:
             if node.is_input or all(id(tensor) in values for tensor in node.outputs):
                 continue
@@ -81,6 +84,8 @@ class FunctionGraph:
                     "made from the inputs of this model."
                 )
             args, kwargs = map_leaves(lambda tensor: values[id(tensor)], KerasTensor, (node.args, node.kwargs))
+            if training is not None and kwargs.get("training") is not None:
+                kwargs = {**kwargs, "training": training}
             operation = node.operation.call if isinstance(node.operation, OpCall) else node.operation
             results = operation(*args, **kwargs)  # type: ignore[operator]
             for tensor, result in zip(node.outputs, tree.flatten(results), strict=True):
@@ -189,7 +194,7 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         values = {id(t): v for t, v in zip(self.inputs, self._standardized(inputs), strict=True)}
-        values = self._graph.run(values)
+        values = self._graph.run(values, training)
         return map_leaves(lambda tensor: values[id(tensor)], KerasTensor, self._outputs_struct)
 
     def _standardized(self, inputs: Any) -> list[Any]:

@@ -29,7 +29,7 @@ def join_rows(parts: Sequence[Tensor]) -> Tensor:
 
 def split_rows(x: Tensor, sections: int) -> list[Tensor]:
     """The parts of equal size that were joined along the first axis. ValueError if that many were not."""
-    rows, per, *rest = _grouped(x)
+    per = _grouped(x)[1]
     if per % sections:
         raise ValueError(
             f"split: the first axis of {x!r} has {per} rows for each row of the batch, which cannot be divided into "
@@ -39,7 +39,7 @@ def split_rows(x: Tensor, sections: int) -> list[Tensor]:
 
 
 def slice_rows(x: Tensor, key: Any) -> Tensor | None:
-    """x[start:stop] along the first axis for bounds that count rows themselves, as `ops.shape(a)[0]` does; else None."""
+    """x[start:stop] along the first axis for bounds that count rows themselves, as `ops.shape(a)[0]`; else None."""
     bounds = [bound for bound in (key.start, key.stop) if bound]
     if key.step not in (None, 1) or not bounds or not all(isinstance(bound, Rows) for bound in bounds):
         return None

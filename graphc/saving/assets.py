@@ -1,6 +1,6 @@
 """Files that layers keep beside their arrays, such as vocabularies: the folder `assets` of a `.keras` archive.
 
-A layer takes part by methods `save_assets(folder)` and `load_assets(folder)`; its files lie under the path of its arrays.
+A layer takes part by methods `save_assets(folder)` and `load_assets(folder)`; its files lie under its arrays' path.
 """
 
 from __future__ import annotations

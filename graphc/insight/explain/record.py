@@ -28,7 +28,7 @@ MOST_CHANGES = 4000  # lines of one pass
 def record(exe: Any, profile: Profile | None, roof: Roof | None, threads: int = 2) -> dict[str, Any]:
     """Everything the page shows of an executable. `threads` disassemble kernels."""
     compilation: Compilation = exe.compilation
-    chapters = tell(compilation.source)
+    chapters = tell(compilation.stages)
     return {
         "name": compilation.source.name,
         "interface": exe.interface,

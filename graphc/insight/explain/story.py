@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from graphc.ir.graph import Graph
 from graphc.ir.op import Node, Op
 from graphc.ir.remarks import Remark, collect_remarks
 from graphc.ir.text import op_text
-from passes.manager import Pass, pass_name, run_passes
 from passes.memory import plan_memory
-from passes.pipeline import PIPELINE
+from passes.pipeline import PASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,25 @@ class Chapter:
     remarks: tuple[Remark, ...]
 
 
-def tell(graph: Graph, pipeline: Sequence[Pass] = PIPELINE, verify: int = 0) -> list[Chapter]:
-    """The source and every pass in order, then memory planning, which only remarks."""
-    chapters = [Chapter("source", graph, 0.0, (), ())]
-    for step in pipeline:
-        began = time.perf_counter()
-        with collect_remarks() as remarks:
-            after = run_passes(graph, [step], verify=verify)
-        seconds = time.perf_counter() - began
-        changes = () if after is graph else tuple(_changes(graph, after))
-        chapters.append(Chapter(pass_name(step), after, seconds, changes, tuple(remarks)))
-        graph = after
+def tell(stages: Sequence[tuple[str, Graph]]) -> list[Chapter]:
+    """The source and what became of it after every pass, by name as a compilation keeps them, then memory planning,
+    which only remarks. Every pass is run once more, for its time and its remarks."""
+    chapters = [Chapter("source", stages[0][1], 0.0, (), ())]
+    for (_, before), (name, after) in pairwise(stages):
+        seconds, remarks = _again(PASSES[name], before) if name in PASSES else (0.0, ())
+        changes = () if after is before else tuple(_changes(before, after))
+        chapters.append(Chapter(name, after, seconds, changes, remarks))
+    last = stages[-1][1]
+    seconds, remarks = _again(plan_memory, last)
+    return [*chapters, Chapter("plan_memory", last, seconds, (), remarks)]
+
+
+def _again(step: Callable[[Graph], object], graph: Graph) -> tuple[float, tuple[Remark, ...]]:
+    """How long a pass takes on a graph, and what it says."""
+    began = time.perf_counter()
     with collect_remarks() as remarks:
-        began = time.perf_counter()
-        plan_memory(graph)
-    chapters.append(Chapter("plan_memory", graph, time.perf_counter() - began, (), tuple(remarks)))
-    return chapters
+        step(graph)
+    return time.perf_counter() - began, tuple(remarks)
 
 
 def node_line(node: Node) -> str:

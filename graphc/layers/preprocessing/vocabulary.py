@@ -287,10 +287,20 @@ class IndexLookup(Layer):
             )
         return depth
 
+    # Whether a call computes; a model is restored, and its shapes inferred, before its vocabularies are read.
+    _is_used = True
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        self._is_used = False
+        try:
+            return super().compute_output_spec(*args, **kwargs)
+        finally:
+            self._is_used = True
+
     def _check_learnt(self) -> None:
         """RuntimeError if the config tells of a vocabulary that never came."""
         known, size = self._frozen_vocab_size, self.vocabulary_size()
-        if known is not None and known != size:
+        if self._is_used and known is not None and known != size:
             raise RuntimeError(
                 f"{type(self).__name__} (layer {self.name}) was made from the config of a layer with {known} tokens, "
                 f"without its vocabulary. Call `adapt` or `set_vocabulary`, or load it from a `.keras` file."
@@ -301,6 +311,8 @@ class IndexLookup(Layer):
         return 0 if self.output_mode == "int" else MASKED
 
     def _weights(self) -> Array:
+        if self.idf_weights is None and not self._is_used:
+            return np.zeros(self._depth(), config.floatx())
         if self.idf_weights is None:
             raise ValueError("When `output_mode` is `'tf_idf'`, `idf_weights` must be provided.")
         return self.idf_weights
