@@ -1,4 +1,4 @@
-"""Half types: two bytes in memory, f32 in registers. Arithmetic is f32's; results are rounded to nearest, ties to even."""
+"""Half types: two bytes in memory, f32 in registers. Arithmetic is f32's; results are rounded, ties to even."""
 
 from __future__ import annotations
 

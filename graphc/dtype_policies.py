@@ -6,7 +6,6 @@ from typing import Any
 
 from graphc import config
 
-
 MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 
 

@@ -5,9 +5,9 @@ The array is lent to executables, which update it in place; it is therefore neve
 
 from __future__ import annotations
 
-import math
 import contextlib
 import contextvars
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,8 +42,9 @@ class Variable(Operators):
     """An array with a name.
 
     initializer: an array or scalar, or a callable (shape, dtype) -> array. `array` is C-contiguous, 64-byte aligned and
-    stays the same object; whoever writes into it notes that in `graphc.ir.changes`. `numpy()` is a copy of it. While a graph is traced, reading the variable reads a graph input
-    and assigning to it records an update that takes effect when the graph has run.
+    stays the same object; whoever writes into it notes that in `graphc.ir.changes`. `numpy()` is a copy of it. While a
+    graph is traced, reading the variable reads a graph input and assigning to it records an update that takes effect
+    when the graph has run.
     """
 
     def __init__(

@@ -17,8 +17,9 @@ def gradients(graph: Graph, loss: Value, wrt: Sequence[Value], leaves: Collectio
 
     Each gradient has the type of its value; a value on which the loss does not depend has a zero gradient. New nodes
     carry the layer of the node they differentiate and the direction backward. Cotangents are added in the reverse order
-    of the nodes that produce them. `leaves` count as independent of what computes them. ValueError if the loss is not a float scalar of the graph or a value of `wrt` is not
-    a float value of it; NotImplementedError names op and layer if an op between `wrt` and the loss has no gradient.
+    of the nodes that produce them. `leaves` count as independent of what computes them. ValueError if the loss is not a
+    float scalar of the graph or a value of `wrt` is not a float value of it; NotImplementedError names op and layer
+    if an op between `wrt` and the loss has no gradient.
     """
     _check(graph, loss, wrt)
     backward = _Backward(graph, wrt, frozenset(leaves))

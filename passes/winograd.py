@@ -110,7 +110,7 @@ def _filtered(b: Builder, x: Value, w: Value, low: tuple[int, int], result: Shap
 
 
 def _in_panels(b: Builder, w: Value, axis: int) -> Value:
-    """w[9, C, F] as [9, panels, the other axis, panel], for panels of `axis`: the products read each from end to end."""
+    """w[9, C, F] as [9, panels, other axis, panel] for panels of `axis`: the products read each from end to end."""
     count, panel = divmod(w.shape[axis], PANEL)
     count, panel = (1, w.shape[axis]) if panel else (count, PANEL)
     shape = [*w.shape[:axis], count, panel, *w.shape[axis + 1 :]]

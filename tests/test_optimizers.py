@@ -64,7 +64,7 @@ def test_config_makes_an_equal_optimizer(name: str) -> None:
         variable = k.Variable(START)
         one.apply_gradients([(GRADIENT, variable)])
         results.append(variable.numpy())
-    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(results[0], results[1])
     assert (results[0] != START).all()
 
 

@@ -68,8 +68,8 @@ class Trainer(Steps, Executables, OldMethods):
 
         Beyond Keras: tune: at most so many seconds a step are then spent on finding better schedules for the large
         kernels (see `graphc.tuner`). check_numerics: steps raise FloatingPointError where NaN or infinity appears
-        first, before anything is updated; slow. memory_limit: bytes a step may need in all; activations are computed again in
-        the backward pass where that helps, and MemoryError says what is needed at least where it does not.
+        first, before anything is updated; slow. memory_limit: bytes a step may need in all; activations are computed
+        again in the backward pass where that helps, and MemoryError says what is needed at least where it does not.
         """
         self._compile_arguments = {
             "optimizer": optimizer,
