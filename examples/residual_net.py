@@ -2,7 +2,7 @@
 
 python examples/residual_net.py [--epochs 3] [--batch-size 64]
 
-Six residual blocks, 175,000 weights, the first 10,000 MNIST digits: 98.0 % right after three epochs.
+Six residual blocks, 175,000 weights, the first 10,000 MNIST digits: 98.5 % right after three epochs.
 """
 
 from __future__ import annotations

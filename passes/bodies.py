@@ -97,8 +97,8 @@ def _main_nodes(plan: Plan) -> Sequence[Facts]:
 
 
 def _location(plan: Plan) -> Loc:
-    """Where the anchor or the first reduction comes from; for maps the last node, or the last result of the forward pass
-    if there is one: a mask that is kept beside it for the gradient does not make a kernel backward."""
+    """Where the anchor or the first reduction comes from; for maps the last node, or the last result of the forward
+    pass if there is one: a mask that is kept beside it for the gradient does not make a kernel backward."""
     main = _main_nodes(plan)
     loc = (main[-1] if main[0].kind is Kind.MAP else main[0]).node.loc
     forward = [value.node.loc for value in plan.outputs if value.node.loc.direction == "forward"]

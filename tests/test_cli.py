@@ -385,3 +385,37 @@ def test_a_truncated_file_says_where_it_ends(length: int, file: Path, capsys: py
     file.write_text(TEXT[:length])
     message = fails(capsys, "opt", file)
     assert message.startswith(f"{file}: line {TEXT[:length].count(chr(10)) + 1}, column ")
+
+
+TRAINED = """
+import graphc as keras
+from graphc import layers
+
+model = keras.Sequential([
+    keras.Input((9, 8, 2)),
+    layers.Conv2D(3, 3, activation="relu"),
+    layers.MaxPooling2D(2),
+    layers.Flatten(),
+    layers.Dropout(0.5),
+    layers.Dense(4, activation="softmax"),
+])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+"""
+
+
+def test_dumps_of_a_model_round_trip_and_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "net.py"
+    script.write_text(TRAINED)
+    folder = Path(prints(capsys, "show", f"{script}:model", "--batch", 3, "--dump", tmp_path / "out").strip())
+    files = sorted(folder.glob("*.graph"))
+    assert {"input", "fuse", "planned"} <= {path.stem.split("-", 1)[1] for path in files}
+    for path in files:
+        text = path.read_text().partition("\n")[2]
+        if "planned" not in path.stem:  # whose comments are no part of the graph
+            assert prints(capsys, "opt", path, "-p", "") == text
+    for path in (files[0], next(path for path in files if "fuse" in path.stem)):
+        prints(capsys, "run", path, "--seed", 1, "--save", tmp_path / f"{path.stem}.npz")
+    results = [np.load(path) for path in sorted(tmp_path.glob("*.npz"))]
+    assert results[0].files == results[1].files and len(results) == 2
+    for name in results[0].files:
+        np.testing.assert_allclose(results[0][name], results[1][name], rtol=1e-3, atol=1e-5)

@@ -21,6 +21,7 @@ from graphc.insight.diff import compare
 from graphc.insight.doctor import examine
 from graphc.insight.memory import memory_of
 from graphc.insight.numerics import GuardedExecutable, NumericsError
+from graphc.insight.roof import known_roof, renew_roof
 from graphc.ir.builder import Builder
 from graphc.ir.cost import LAUNCH, Roof, Work, graph_work, node_work
 from graphc.ir.graph import Graph
@@ -387,3 +388,12 @@ def test_everything_has_a_picture_for_notebooks(exe: Executable) -> None:
     b = Builder("<b>&")
     graph = b.build((fn.neg(b, b.input("x", TensorType((2,)))),))
     assert "&lt;b&gt;&amp;" in graph._repr_html_() and "<b>" not in graph._repr_html_()
+
+
+def test_the_roof_is_kept_and_only_raised(tmp_path: Path) -> None:
+    options = replace(PLAIN, cache_dir=tmp_path / "cache", threads=1)
+    first = known_roof(options=options)
+    assert 0.5 < first.gflops and known_roof(options=options) == first
+    again = renew_roof(options=options)
+    assert again.gflops >= first.gflops and again.copy_gb_s >= first.copy_gb_s
+    assert known_roof(options=options) == again

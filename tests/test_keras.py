@@ -118,18 +118,17 @@ def test_the_list_of_names_is_that_of_keras(keras_cases: list[dict[str, Results]
 @pytest.mark.parametrize("kind", list(TABLES))
 def test_every_class_of_keras_has_a_case_or_a_reason(kind: str) -> None:
     """Aliases aside: a name that Keras binds to the same class twice needs one case."""
-    module = find(graphc, kind)
+    module, reasons = find(graphc, kind), WITHOUT_CASE.get(kind, {})
     public = {name for name in keras_names()[f"keras.{kind}"] if name not in ("get", "serialize", "deserialize")}
-    if kind == "activations":
-        wanted = {getattr(module, name).__name__ if hasattr(module, name) else name for name in public}
-    else:
-        classes = {name for name in public if name[0].isupper()}
-        wanted = {getattr(module, name).__name__ if hasattr(module, name) else name for name in classes}
-    reasons = WITHOUT_CASE.get(kind, {})
-    assert wanted - set(TABLES[kind]) - set(reasons) == set(), "these have neither a case nor a reason"
+    wanted = public if kind == "activations" else {name for name in public if name[0].isupper()}
+    known = set(TABLES[kind]) | set(reasons)
+    objects = {id(getattr(module, name)) for name in known if hasattr(module, name)}
+    open_names = {name for name in wanted - known if id(getattr(module, name, None)) not in objects}
+    assert not open_names, "these have neither a case nor a reason"
     assert not set(reasons) & set(TABLES[kind]), "these have both a case and a reason"
-    late = [name for name, reason in reasons.items() if reason == MISSING and hasattr(module, name)]
-    assert not late, "these exist by now and need a case"
+    assert not [name for name, why in reasons.items() if why == MISSING and hasattr(module, name)], (
+        "they need a case now"
+    )
     assert not set(reasons) - wanted, "these reasons are for nothing that Keras has"
 
 

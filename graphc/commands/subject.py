@@ -60,11 +60,11 @@ def _only_model(path: str) -> Any:
     from graphc.ir.graph import Graph
     from graphc.models.model import Model
 
-    names = [name for name, value in _run(path).items() if isinstance(value, Model | Graph)]
-    if len(names) == 1:
-        return _named(path, names[0])
-    which = f"one of {', '.join(names)}" if names else "a script that defines a model"
-    raise UsageError(f"{path}: {len(names)} models are defined; wanted {which}, as {path}:NAME")
+    found = {name: value for name, value in _run(path).items() if isinstance(value, Model | Graph)}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    which = f"one of {', '.join(found)}" if found else "a script that defines a model"
+    raise UsageError(f"{path}: {len(found)} models are defined; wanted {which}, as {path}:NAME")
 
 
 def _run(path: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,23 +53,29 @@ def measure_roof(threads: int) -> Roof:
 def known_roof(threads: int | None = None, options: CompileOptions | None = None) -> Roof:
     """The roof of this machine for so many threads (default: as many as a call uses), measured once and then kept with
     the compiled code."""
-    options = options or compile_options()
-    count = threads or options.threads or default_threads()
-    cache, key = persistent_cache(options), _key(count)
-    if (stored := cache.load(key)) is not None:
-        return Roof(**json.loads(stored))
-    roof = measure_roof(count)
-    cache.store(key, json.dumps(asdict(roof)).encode())
-    return roof
+    options, count = _asked(threads, options)
+    return _stored(count, options) or renew_roof(count, options)
 
 
 def renew_roof(threads: int | None = None, options: CompileOptions | None = None) -> Roof:
-    """The roof measured now, and kept in place of what was known."""
-    options = options or compile_options()
-    count = threads or options.threads or default_threads()
-    roof = measure_roof(count)
+    """The roof measured now; what is kept is the higher of this and what was known, since other processes only ever
+    lower it."""
+    options, count = _asked(threads, options)
+    roof, known = measure_roof(count), _stored(count, options)
+    if known is not None and known.arithmetic == roof.arithmetic:
+        roof = replace(roof, gflops=max(roof.gflops, known.gflops), copy_gb_s=max(roof.copy_gb_s, known.copy_gb_s))
     persistent_cache(options).store(_key(count), json.dumps(asdict(roof)).encode())
     return roof
+
+
+def _asked(threads: int | None, options: CompileOptions | None) -> tuple[CompileOptions, int]:
+    options = options or compile_options()
+    return options, threads or options.threads or default_threads()
+
+
+def _stored(threads: int, options: CompileOptions) -> Roof | None:
+    stored = persistent_cache(options).load(_key(threads))
+    return None if stored is None else Roof(**json.loads(stored))
 
 
 def _key(threads: int) -> bytes:

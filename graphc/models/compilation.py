@@ -51,7 +51,7 @@ class Executables:
         is_plain = all(x is None for x in (batch_size, like, threads, tune, check_numerics, memory_limit))
         if is_plain and (latest := self._latest(mode)) is not None:
             return latest
-        batch = checked_batch_size(batch_size) or DEFAULT_BATCH
+        batch = checked_batch_size(batch_size) or self._static_batch() or DEFAULT_BATCH
         signature = Signature.of(*self._example(mode, like))
         if check_numerics is None and memory_limit is None:
             return self._executable(mode, signature, batch, threads, tune)
@@ -120,8 +120,15 @@ class Executables:
         options = compile_options(**given)
         return ModelExecutable(mode, step, signature, batch, read, options, self.run_eagerly, guarded)
 
+    def _static_batch(self) -> int | None:
+        """The batch that the model's inputs were declared with, as layers that keep states between batches need."""
+        inputs = getattr(self, "input", None) if self.built else None
+        return None if inputs is None else tree.flatten(inputs)[0].shape[0]
+
     def _executable_for(self, mode: str, source: Source, rows: int) -> Any:
         """An executable for `rows` rows of this data: the smallest known one that is large enough, or a new one."""
+        if self._static_batch():
+            return self._executable(mode, source.signature, rows)
         known = [key[2] for key in self._executables if key[:2] == (mode, source.signature) and key[2] >= rows]  # type: ignore[attr-defined]
         return self._executable(mode, source.signature, min(known) if known else _rounded(rows, source.batch_size))
 
