@@ -41,7 +41,8 @@ format: $(VENV)/.develop
 bench: $(VENV)/.bench
 	mkdir -p build
 	$(RUN) -m benchmarks --json build/benchmarks.json $(ARGS)
-	$(RUN) -m benchmarks.report build/benchmarks.json
+	$(RUN) -m benchmarks.kernels --json build/kernels.json
+	$(RUN) -m benchmarks.report build/benchmarks.json --kernels build/kernels.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from codegen.body import Access, Body, Puller, only_at, row_major
 from codegen.choice import MODEL, Choice
 from codegen.loops import Accumulate, Block, Buffer, Kernel, Let, Loop, Set, Store, Vector, const
-from codegen.packing import pack
+from codegen.packing import Packed, pack, pack_rows
 from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards, extent
 from codegen.reductions import identity
 from codegen.rowgroup import RowGroup
@@ -206,9 +206,15 @@ class _Lowering:
         """The part reading a packed copy of an operand where that pays; the copy is made first."""
         if not part.reductions:
             return part
-        packed = pack(part, self.body.buffers, self.target, self._workspace, self.fixed, self.choice)
+        buffers = self.body.buffers
+        turned = self._copied_first(pack_rows(part, buffers, self._workspace, self.fixed)) or part
+        packed = pack(turned, buffers, self.target, self._workspace, self.fixed, self.choice)
+        return self._copied_first(packed) or turned
+
+    def _copied_first(self, packed: Packed | None) -> Part | None:
+        """The part that reads the copy, which is made first; for good if the operand is fixed."""
         if packed is None:
-            return part
+            return None
         if packed.is_fixed:
             self.kept[len(self.kernels)] = packed.number
         self._tile(packed.copy)

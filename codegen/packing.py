@@ -24,6 +24,7 @@ LONG_STEP = 1024  # bytes between reduction steps from which a large operand is 
 LARGE = 2 * 1024 * 1024  # bytes of an operand that does not stay in the cache next to the core
 LARGE_TURNED = 512 * 1024  # the same for one that must be copied anyway
 LARGE_FIXED = 256 * 1024  # and for one that is copied once for many runs
+PAGE = 4096  # bytes between reduction steps from which every step costs an address translation
 ROWS = 128  # results that must share an operand for the copy to pay
 
 AddBuffer = Callable[[str, DType, tuple[int, ...]], int]
@@ -73,6 +74,28 @@ def pack(
     elif is_contiguous:
         return None
     return _copied(part, load, axis, buffers, add_buffer, is_fixed)
+
+
+def pack_rows(part: Part, buffers: Sequence[Buffer], add_buffer: AddBuffer, fixed: Collection[int]) -> Packed | None:
+    """The part with the operand that gives a tile its rows turned over, so that reduction steps lie side by side.
+
+    It pays where the operand is large, read often, and its steps are pages apart (the left factor of A^T B).
+    """
+    if len(part.reductions) != 1 or not part.reductions[0].is_contraction or len(part.axes) < 2 or part.taps:
+        return None
+    axis = vector_axis(part, buffers)
+    inner = part.reductions[0].axes[-1]
+    if axis is None or isinstance(inner.extent, Rows) or int(inner.extent) < ROWS:
+        return None
+    loads = [load for load in part.loads if not flat(load.index, buffers[load.operand]).coefficient(axis.name)]
+    if len(loads) != 1 or loads[0].guarded or any(not isinstance(i, Affine) for i in loads[0].index):
+        return None
+    (load,), buffer = loads, buffers[loads[0].operand]
+    step = flat(load.index, buffer).coefficient(inner.name) * buffer.dtype.size
+    nbytes = size_of(buffer.shape) * buffer.dtype.size
+    if step < PAGE or nbytes < LARGE or int(axis.extent) < ROWS:
+        return None
+    return _copied(part, load, inner, buffers, add_buffer, load.operand in fixed)
 
 
 def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | None:

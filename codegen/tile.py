@@ -62,9 +62,7 @@ CHAINS = 8  # multiply-adds that must be under way to hide their latency
 EDGES = 6  # at most so many blocks of a row axis become separate code for their padding
 
 
-def tile_kernel(
-    name: str, part: Part, buffers: Sequence[Buffer], target: Target, choice: Choice = MODEL
-) -> Kernel:
+def tile_kernel(name: str, part: Part, buffers: Sequence[Buffer], target: Target, choice: Choice = MODEL) -> Kernel:
     """The kernel of a part whose results are vectorised along a kept axis."""
     part = coalesce(drop_safe_guards(part, buffers), buffers)
     turned = transposed_axes(part, buffers)

@@ -2,7 +2,8 @@
 
 python examples/functional_multi_io.py [--epochs 5] [--batch-size 128]
 
-One encoder, used twice, reads both pictures. 30,000 pairs of MNIST digits; 94 % of the sums are right, 97 % of the comparisons.
+One encoder, used twice, reads both pictures. 30,000 pairs of MNIST digits; 94 % of the sums are right, 97 % of the
+comparisons.
 """
 
 from __future__ import annotations

@@ -52,9 +52,7 @@ def tune(graph: Graph, target: Target, seconds: float, store: Store, build: Buil
     return known | found
 
 
-def _search(
-    graph: Graph, target: Target, known: Choices, end: float, build: Build
-) -> Iterator[tuple[str, Choice]]:
+def _search(graph: Graph, target: Target, known: Choices, end: float, build: Build) -> Iterator[tuple[str, Choice]]:
     """Choices for the kernels that are not known yet, the largest first, while time is left."""
     fixed = graph.fixed()
     done = set(known)

@@ -16,7 +16,9 @@ from nets import F32, mlp
 
 from graphc.__main__ import main
 from graphc.compiler import apply_passes
+from graphc.insight.roof import keep_roof
 from graphc.ir.builder import Builder
+from graphc.ir.cost import Roof
 from graphc.ir.interpret import interpret
 from graphc.ir.op import REGISTRY
 from graphc.ir.parse import parse_graph, read_graph
@@ -289,12 +291,19 @@ def test_a_reader_that_has_seen_enough(file: Path) -> None:
 # Looking closer
 
 
+@pytest.fixture
+def roof() -> None:
+    """A roof that is known: measuring takes seconds."""
+    keep_roof(Roof(100.0, 20.0, "no measurement", "none either"), 2)
+
+
 @pytest.mark.parametrize("command", ["explain", "profile", "memory", "compile", "diff", "check", "doctor"])
 def test_help_of_the_tools(command: str) -> None:
     done = python_m_graphc(command, "--help")
     assert (done.returncode, done.stderr) == (0, "") and max(map(len, done.stdout.splitlines())) <= 110
 
 
+@pytest.mark.usefixtures("roof")
 def test_profile_and_its_trace(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = prints(capsys, "profile", file, "--runs", 3, "--trace", tmp_path / "trace.json")
     assert printed.splitlines()[0].split()[:2] == ["kernel", "layer"] and "(median of 3)" in printed
@@ -304,6 +313,7 @@ def test_profile_and_its_trace(file: Path, tmp_path: Path, capsys: pytest.Captur
         main(["profile", str(file), "--runs", "0"])
 
 
+@pytest.mark.usefixtures("roof")
 def test_explain_writes_one_page(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
     assert prints(capsys, "explain", file, "-o", page, "--runs", 1) == ""
@@ -327,6 +337,7 @@ def test_compile_says_where_the_time_went(
     assert "from the cache in" in prints(capsys, "compile", file)
 
 
+@pytest.mark.usefixtures("roof")
 def test_diff_of_two_graphs(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "thrice.graph"
     other.write_text(TEXT.replace("mul(%1, %2)", "sub(%1, %2)"))

@@ -15,7 +15,7 @@ import networkx as nx
 import pytest
 
 import graphc.primitives  # noqa: F401  (fills the registry)
-from codegen.loops import format_kernel
+from codegen.library import format_any
 from codegen.lower import lower
 from codegen.target import host_target
 from graphc.ir.builder import Builder
@@ -283,7 +283,7 @@ def kernels(op: Op, types: Types) -> list[str]:
     b = Builder("one")
     inputs = [b.input(f"x{i}", type) for i, type in enumerate(types)]
     lowered = lower(b.build(b.add_all(op, *inputs)), "one", host_target())
-    return [format_kernel(kernel) for kernel in lowered.kernels]
+    return [format_any(kernel) for kernel in lowered.kernels]
 
 
 STRANGERS = (

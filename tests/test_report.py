@@ -20,6 +20,8 @@ import graphc as keras
 from graphc.compiler import analyse, compile_graph
 from graphc.insight.explain.report import page, write_report
 from graphc.insight.explain.story import tell
+from graphc.insight.roof import keep_roof
+from graphc.ir.cost import Roof
 from graphc.ir.graph import Graph
 from graphc.options import CompileOptions
 
@@ -43,6 +45,7 @@ def step() -> Graph:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRAPHC_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        keep_roof(Roof(100.0, 20.0, "no measurement", "none either"), 2)
         return write_report(tmp_path_factory.mktemp("report") / "cnn.html", compile_graph(step(), PLAIN), runs=3)
 
 

@@ -64,8 +64,13 @@ def renew_roof(threads: int | None = None, options: CompileOptions | None = None
     roof, known = measure_roof(count), _stored(count, options)
     if known is not None and known.arithmetic == roof.arithmetic:
         roof = replace(roof, gflops=max(roof.gflops, known.gflops), copy_gb_s=max(roof.copy_gb_s, known.copy_gb_s))
-    persistent_cache(options).store(_key(count), json.dumps(asdict(roof)).encode())
+    keep_roof(roof, count, options)
     return roof
+
+
+def keep_roof(roof: Roof, threads: int, options: CompileOptions | None = None) -> None:
+    """Keeps a roof in place of what was known, for so many threads."""
+    persistent_cache(options).store(_key(threads), json.dumps(asdict(roof)).encode())
 
 
 def _asked(threads: int | None, options: CompileOptions | None) -> tuple[CompileOptions, int]:

@@ -47,7 +47,8 @@ class Attending(Expanded, abstract=True):
 
     def scores_of(self, q: Array, k: Array, seen: Array | None) -> Array:
         scores = np.einsum("nthd,nshd->nhts", q, k) * q.dtype.type(self.scale)
-        return np.where(self.hidden(scores.shape, seen), q.dtype.type(HIDDEN), scores)
+        hidden: Array = np.where(self.hidden(scores.shape, seen), q.dtype.type(HIDDEN), scores)
+        return hidden
 
     def masked(self, b: Builder, scores: Value, first: Value, seen: Value | None) -> Value:
         """The scores [N, heads, block, source] of the queries from `first` on, hidden ones as far away as can be."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc import ops
 from graphc.layers.activation import Softmax
-from graphc.layers.attention.projected import ProjectedAttention, mask_of
+from graphc.layers.attention.projected import ProjectedAttention, given_masks
 
 
 class MultiHeadAttention(ProjectedAttention):
@@ -66,7 +66,7 @@ class MultiHeadAttention(ProjectedAttention):
 
     # ---- building
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:  # type: ignore[override]
         key_shape = value_shape if key_shape is None else key_shape
         if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
             raise ValueError(
@@ -109,13 +109,8 @@ class MultiHeadAttention(ProjectedAttention):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
-        own_key = key is not None and key is not value
+        masks = given_masks((query, query_mask), (value, value_mask), (key, key_mask))
         key = value if key is None else key
-        masks = {
-            "query": mask_of(query) if query_mask is None else query_mask,
-            "value": mask_of(value) if value_mask is None else value_mask,
-            "key": (mask_of(key) if own_key else None) if key_mask is None else key_mask,
-        }
         is_plain = self.dropout == 0 and not return_attention_scores and len(query.shape) == 3
         is_causal = is_plain and use_causal_mask  # the product with scores knows causality itself
         mask = self.merged_mask(query, value, masks, attention_mask, use_causal_mask and not is_causal)
@@ -133,16 +128,13 @@ class MultiHeadAttention(ProjectedAttention):
     def _attend(self, q: Any, k: Any, v: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         """(what the heads found, their scores), with the scores as a tensor that can be dropped or returned."""
         products, combination = self._equations
-        scores = ops.einsum(products, k, q * ops.cast(1.0 / math.sqrt(self.key_dim), q.dtype))
+        scores: Any = ops.einsum(products, k, q * ops.cast(1.0 / math.sqrt(self.key_dim), q.dtype))
         if mask is not None:
             while len(mask.shape) < len(scores.shape):
                 mask = ops.expand_dims(mask, -len(self.attention_axes) * 2 - 1)
         scores = self._softmax(scores, mask=mask)
         kept = self._dropout_layer(scores, training=training) if self.dropout > 0 else scores
         return ops.einsum(combination, kept, v), scores
-
-    def compute_mask(self, query: Any, value: Any = None, **masks: Any) -> Any:
-        return mask_of(query)
 
     def compute_output_shape(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> Any:
         return (*query_shape[:-1], *(self._output_sizes or (query_shape[-1],)))
@@ -220,7 +212,7 @@ class GroupedQueryAttention(ProjectedAttention):
         )  # fmt: skip
         self.head_dim, self.num_query_heads, self.num_key_value_heads = head_dim, num_query_heads, num_key_value_heads
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:  # type: ignore[override]
         key_shape = value_shape if key_shape is None else key_shape
         many, few = (self.num_query_heads, self.head_dim), (self.num_key_value_heads, self.head_dim)
         self._query_dense = self.projection("query", query_shape, 1, many)
@@ -244,13 +236,8 @@ class GroupedQueryAttention(ProjectedAttention):
         training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
-        own_key = key is not None and key is not value
+        masks = given_masks((query, query_mask), (value, value_mask), (key, key_mask))
         key = value if key is None else key
-        masks = {
-            "query": mask_of(query) if query_mask is None else query_mask,
-            "value": mask_of(value) if value_mask is None else value_mask,
-            "key": (mask_of(key) if own_key else None) if key_mask is None else key_mask,
-        }
         is_plain = self.dropout == 0 and not return_attention_scores
         mask = self.merged_mask(query, value, masks, attention_mask, use_causal_mask and not is_plain)
         mask = mask if mask is None else ops.expand_dims(mask, 1)
@@ -271,9 +258,6 @@ class GroupedQueryAttention(ProjectedAttention):
         scores = Softmax(axis=-1, dtype=self.dtype_policy)(scores, mask=mask)
         kept = self._dropout_layer(scores, training=training) if self.dropout > 0 else scores
         return ops.einsum("buqk,bkuh->bquh", kept, v), scores
-
-    def compute_mask(self, query: Any, value: Any = None, **masks: Any) -> Any:
-        return mask_of(query)
 
     def compute_output_shape(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> Any:
         if query_shape[-1] != value_shape[-1]:

@@ -69,6 +69,9 @@ class ProjectedAttention(Layer):
 
     # ---- masks
 
+    def compute_mask(self, query: Any, value: Any = None, **masks: Any) -> Any:  # type: ignore[override]
+        return mask_of(query)
+
     def merged_mask(self, query: Any, value: Any, masks: dict[str, Any], attention_mask: Any, causal: bool) -> Any:
         """Where queries may look, broadcast to (n, time, source), or None for everywhere."""
         merged = None if masks["query"] is None else ops.expand_dims(ops.cast(masks["query"], "bool"), -1)
@@ -113,6 +116,13 @@ def window_mask(times: Any, sources: Any, width: int) -> Any:
     rows, columns = ops.arange(int(times)), ops.arange(int(sources))
     distance = ops.abs(ops.reshape(rows, (1, -1, 1)) - ops.reshape(columns, (1, 1, -1)))
     return ops.less(distance, width)
+
+
+def given_masks(query: tuple[Any, Any], value: tuple[Any, Any], key: tuple[Any, Any]) -> dict[str, Any]:
+    """The masks of (input, mask given for it): one that is not given comes with the input, if key is not value."""
+    is_own_key = key[0] is not None and key[0] is not value[0]
+    found = {name: mask_of(x) if mask is None else mask for name, (x, mask) in {"query": query, "value": value}.items()}
+    return {**found, "key": mask_of(key[0]) if key[1] is None and is_own_key else key[1]}
 
 
 def mask_of(x: Any) -> Any:

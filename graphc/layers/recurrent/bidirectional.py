@@ -46,9 +46,9 @@ class Bidirectional(Layer):
             if getattr(each, "zero_output_for_mask", None) is not None:
                 each.zero_output_for_mask = each.return_sequences
         self.merge_mode = merge_mode
-        self.stateful = layer.stateful
-        self.return_sequences = layer.return_sequences
-        self.return_state = layer.return_state
+        self.stateful = self.forward_layer.stateful
+        self.return_sequences = self.forward_layer.return_sequences
+        self.return_state = self.forward_layer.return_state
         self.supports_masking = True
         self.input_spec = layer.input_spec
 
