@@ -158,8 +158,9 @@ class _Lowering:
         return Driver(
             self.label,
             tuple(self._buffers()),
-            int(self.op.body.batch or 1) // plan.block if plan.block else 1,
+            int(self.op.body.batch or 1) * plan.per // plan.block if plan.block else 1,
             plan.block,
+            plan.per,
             self.op.steps,
             self.op.reverse,
             tuple(self._place(number) for number in range(len(program.entries))),

@@ -62,7 +62,7 @@ class Call:
 class Driver:
     """One native function with the interface of a `Kernel`.
 
-    `block` is the number of rows of a unit, 0 for all there are. `places` are the entries of the table and `names` what
+    `block` is the number of rows of a unit, 0 for all there are; a row of the batch is `per` of these. `places` are the entries of the table and `names` what
     they are called in dumps; the place of what alternates is None.
     """
 
@@ -70,6 +70,7 @@ class Driver:
     buffers: tuple[Buffer, ...]
     units: int
     block: int
+    per: int
     steps: int
     reverse: bool
     places: tuple[Place | None, ...]
@@ -123,11 +124,12 @@ class _Emitter:
         self.call_scratch = self._bytes("%scratch", driver.table_bytes + driver.memory_bytes)
         end, rows = "%end", "%rows"
         if driver.block:
-            blocks = asm.op(f"udiv i64 {asm.op(f'add i64 %rows, {driver.block - 1}')}, {driver.block}")
+            count = asm.op(f"mul i64 %rows, {driver.per}") if driver.per > 1 else "%rows"
+            blocks = asm.op(f"udiv i64 {asm.op(f'add i64 {count}, {driver.block - 1}')}, {driver.block}")
             end = self._smaller("%end", blocks)
         unit = asm.loop_begin("%begin", end, may_be_empty=True, stem="unit")
         if driver.block:
-            left = asm.op(f"sub i64 %rows, {asm.op(f'mul i64 {unit.index}, {driver.block}')}")
+            left = asm.op(f"sub i64 {count}, {asm.op(f'mul i64 {unit.index}, {driver.block}')}")
             rows = self._smaller(left, str(driver.block))
         self._unit(unit.index, rows)
         asm.loop_end(unit)
@@ -256,11 +258,12 @@ def format_driver(driver: Driver) -> str:
     outs = [_declared(buffer) for buffer in driver.buffers if buffer.is_output]
     what = f"blocks of {driver.block} rows" if driver.block else "all rows together"
     steps = f"{driver.steps - 1}..0 down" if driver.reverse else f"0..{driver.steps}"
+    rows = f"rows * {driver.per}" if driver.per > 1 else "rows"
     lines = [
         f"kernel @{driver.name}({', '.join(ins)}) -> {', '.join(outs)}",
         f"  schedule {{{what}, {driver.memory_bytes} bytes of memory each}}",
         f"  parallel {driver.units} units, {driver.grain} a chunk:",
-        f"    for unit in begin..{f'min(end, ceil(rows / {driver.block}))' if driver.block else 'end'}:",
+        f"    for unit in begin..{f'min(end, ceil({rows} / {driver.block}))' if driver.block else 'end'}:",
         f"      for step in {steps}:",
         *(f"        {_call_text(driver, call)}" for call in driver.calls),
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable
+import math
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 
 from graphc.ir.fused import Fused
@@ -19,6 +20,7 @@ from graphc.primitives.source import Constant
 NewBody = Callable[[Loop], Graph]
 
 BLOCK = 16  # most rows of a block: enough for full register tiles, few enough to stay in the cache next to the core
+BLOCK_BYTES = 128 * 1024  # of the largest value of a block whose rows share nothing
 LEAST = 4  # and the fewest that are worth a block
 BLOCKS = 4  # blocks there should be, where the batch has the rows
 
@@ -69,22 +71,43 @@ def with_own_results(op: Loop, change: Callable[[Graph], Graph]) -> Graph:
 # ---- layout
 
 
-def block_of(op: Loop) -> int:
-    """How many rows go through all steps together; 0 if the rows need each other, or there are none.
+def block_of(op: Loop) -> tuple[int, int]:
+    """How many rows go through all steps together, 0 if the rows need each other or there are none; and how many rows
+    of the loop a row of the batch is, as when every head of an attention is one.
 
-    A divisor of the batch, so that every block lies inside the arrays. It does not depend on the number of threads.
+    A divisor of the rows, so that every block lies inside the arrays. It does not depend on the number of threads.
     """
-    batch = op.body.batch
-    if batch is None or not rows_are_independent(op.body):
-        return 0
-    sizes = [size for size in range(LEAST, BLOCK + 1) if batch % size == 0]
-    many = [size for size in sizes if batch // size >= BLOCKS]
-    return max(many or sizes, default=batch)
+    if op.body.batch is None or not rows_are_independent(op.body):
+        return 0, 1
+    per = math.gcd(*_pers(op.body))
+    rows = op.body.batch * per
+    most = _most_rows(op, rows)
+    sizes = [size for size in range(min(LEAST, most), most + 1) if rows % size == 0]
+    many = [size for size in sizes if rows // size >= BLOCKS]
+    return max(many or sizes, default=rows), per
 
 
-def step_graph(op: Loop, block: int) -> Graph:
-    """The body of a loop as a graph to plan: for one block of rows, with constants as weights, every result once."""
-    body = with_rows(op.body, block) if block else op.body
+def _pers(body: Graph) -> Iterator[int]:
+    """How many elements a row of the batch adds, for every value."""
+    for value in body.values():
+        yield from (dim.per for dim in value.shape if isinstance(dim, Rows))
+    for node in body.nodes:
+        if isinstance(node.op, Fused):
+            yield from _pers(node.op.body)
+
+
+def _most_rows(op: Loop, rows: int) -> int:
+    """As many as fit the cache, where no weight is read again for every block."""
+    if not all(value.type.has_rows for value in op.constants()):
+        return BLOCK
+    nbytes = max((value.type.nbytes // rows for node in op.body.nodes for value in node.outputs), default=1)
+    return min(max(BLOCK_BYTES // max(nbytes, 1), 1), BLOCK)
+
+
+def step_graph(op: Loop, block: int, per: int) -> Graph:
+    """The body of a loop as a graph to plan: for one block of rows, of which the batch has `per` in each of its own,
+    with constants as weights, every result once."""
+    body = with_rows(op.body, block, per) if block else op.body
     mapping: dict[Value, Value] = {}
     inputs = list(body.inputs[: op.carries + op.sequences])
     for value in body.inputs[len(inputs) :]:

@@ -173,10 +173,10 @@ class _Planner:
 
 
 def _plan_loop(op: Loop, arena: bool) -> LoopPlan:
-    block = block_of(op)
-    graph = step_graph(op, block)
+    block, per = block_of(op)
+    graph = step_graph(op, block, per)
     place = {value: i for i, value in enumerate(dict.fromkeys(op.body.outputs))}
-    return LoopPlan(block, plan_memory(graph, arena), tuple(place[value] for value in op.body.outputs))
+    return LoopPlan(block, per, plan_memory(graph, arena), tuple(place[value] for value in op.body.outputs))
 
 
 def _last_uses(graph: Graph, end: int) -> dict[Value, int]:

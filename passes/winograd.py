@@ -27,6 +27,7 @@ OUTPUTS = STEP * STEP  # and what they give
 CHANNELS = 64  # with fewer input or output channels there is less to gain, and sums are short enough to show rounding
 RATE = 400e9  # operations per second of a matrix product (two cores)
 BANDWIDTH = 50e9  # bytes per second between kernels
+FILTER_BYTES = 16 << 20  # a transformed filter larger than this costs more memory than it is worth
 PANEL = 32  # filters side by side in the transformed filter: two vectors of AVX-512, four of AVX2
 GAIN = 1.15  # by how much it must be faster in the model
 
@@ -76,6 +77,8 @@ def _shapes(node: Node) -> tuple[Shape, Shape, Shape]:
 
 def _pays(x: Shape, y: Shape, is_kept: bool) -> bool:
     n, channels, filters = int(x[0]), int(x[3]), int(y[3])
+    if 4 * POINTS * channels * filters > FILTER_BYTES:
+        return False
     tiles = n * _tiles(y[1]) * _tiles(y[2])
     direct = 2.0 * 9 * n * y[1] * y[2] * channels * filters / RATE
     moved = POINTS * (2 * tiles * (channels + filters) + (1 if is_kept else 2) * channels * filters)

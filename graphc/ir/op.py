@@ -31,8 +31,10 @@ class Role:
     ALL = (INPUT, PARAM, STATE)
 
 
+@dataclass(frozen=True)
 class Op:
-    """Base of all ops. Subclasses are frozen dataclasses; defining one registers it under its snake-case name.
+    """Base of all ops, frozen dataclasses (one without attributes is one by this class alone: decorating each of them
+    is a good part of the time of `import graphc`). Defining one registers it under its snake-case name.
 
     `infer` gives the result types or raises ShapeError; `eval` is the numpy meaning (the oracle, dtype-preserving);
     `vjp` builds the gradient nodes (None = no gradient); `nest` is the algorithm; `samples` are small instances with

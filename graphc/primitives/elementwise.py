@@ -114,7 +114,6 @@ class Binary(Pointwise, abstract=True):
 # ---- arithmetic of two operands
 
 
-@dataclass(frozen=True, slots=True)
 class Add(Binary):
     """x + y; integers wrap around."""
 
@@ -124,7 +123,6 @@ class Add(Binary):
         return g, g
 
 
-@dataclass(frozen=True, slots=True)
 class Sub(Binary):
     """x - y; integers wrap around."""
 
@@ -134,7 +132,6 @@ class Sub(Binary):
         return g, fn.neg(b, g)
 
 
-@dataclass(frozen=True, slots=True)
 class Mul(Binary):
     """x * y; integers wrap around."""
 
@@ -144,7 +141,6 @@ class Mul(Binary):
         return fn.mul(b, g, y), fn.mul(b, g, x)
 
 
-@dataclass(frozen=True, slots=True)
 class Div(Binary):
     """x / y of floats."""
 
@@ -157,7 +153,6 @@ class Div(Binary):
         return dx, fn.neg(b, fn.mul(b, dx, z))
 
 
-@dataclass(frozen=True, slots=True)
 class FloorDiv(Binary):
     """The largest integer not above x / y (numpy's floor_divide); an integer divided by zero gives zero."""
 
@@ -165,7 +160,6 @@ class FloorDiv(Binary):
     domain = (-3.0, 3.0)
 
 
-@dataclass(frozen=True, slots=True)
 class Mod(Binary):
     """x - y * floor(x / y), which has the sign of y (numpy's remainder); an integer modulo zero gives zero."""
 
@@ -176,7 +170,6 @@ class Mod(Binary):
         return g, fn.neg(b, fn.mul(b, g, fn.floor(b, fn.div(b, x, y))))
 
 
-@dataclass(frozen=True, slots=True)
 class Pow(Binary):
     """x to the power y; an integer exponent of an integer must not be negative.
 
@@ -201,7 +194,6 @@ class Extremum(Binary, abstract=True):
         return fn.select(b, fn.eq(b, x, z), share, 0), fn.select(b, fn.eq(b, y, z), share, 0)
 
 
-@dataclass(frozen=True, slots=True)
 class Maximum(Extremum):
     """The larger of x and y."""
 
@@ -209,7 +201,6 @@ class Maximum(Extremum):
     compute = np.maximum
 
 
-@dataclass(frozen=True, slots=True)
 class Minimum(Extremum):
     """The smaller of x and y."""
 
@@ -217,7 +208,6 @@ class Minimum(Extremum):
     compute = np.minimum
 
 
-@dataclass(frozen=True, slots=True)
 class Atan2(Binary):
     """The angle of the point (y, x) in (-pi, pi]; the operands come in the order y, x."""
 
@@ -233,7 +223,6 @@ class Atan2(Binary):
 # ---- arithmetic of one operand
 
 
-@dataclass(frozen=True, slots=True)
 class Neg(Unary):
     """-x."""
 
@@ -244,7 +233,6 @@ class Neg(Unary):
         return fn.neg(b, g)
 
 
-@dataclass(frozen=True, slots=True)
 class Abs(Unary):
     """|x|."""
 
@@ -255,7 +243,6 @@ class Abs(Unary):
         return fn.mul(b, g, fn.sign(b, x))
 
 
-@dataclass(frozen=True, slots=True)
 class Sign(Unary):
     """-1, 0 or 1; NaN stays NaN."""
 
@@ -263,7 +250,6 @@ class Sign(Unary):
     compute = np.sign
 
 
-@dataclass(frozen=True, slots=True)
 class Square(Unary):
     """x * x."""
 
@@ -274,7 +260,6 @@ class Square(Unary):
         return fn.mul(b, g, fn.mul(b, x, 2))
 
 
-@dataclass(frozen=True, slots=True)
 class Sqrt(Unary):
     """The square root, correctly rounded."""
 
@@ -289,7 +274,6 @@ def _rsqrt(x: Array) -> Any:
     return 1 / np.sqrt(x)
 
 
-@dataclass(frozen=True, slots=True)
 class Rsqrt(Unary):
     """1 / sqrt(x)."""
 
@@ -300,7 +284,6 @@ class Rsqrt(Unary):
         return fn.mul(b, fn.mul(b, g, -0.5), fn.mul(b, y, fn.square(b, y)))
 
 
-@dataclass(frozen=True, slots=True)
 class Reciprocal(Unary):
     """1 / x."""
 
@@ -314,7 +297,6 @@ class Reciprocal(Unary):
 # ---- exponentials and logarithms
 
 
-@dataclass(frozen=True, slots=True)
 class Exp(Unary):
     """e to the power x."""
 
@@ -324,7 +306,6 @@ class Exp(Unary):
         return fn.mul(b, g, y)
 
 
-@dataclass(frozen=True, slots=True)
 class Expm1(Unary):
     """exp(x) - 1, exact for small x."""
 
@@ -334,7 +315,6 @@ class Expm1(Unary):
         return fn.mul(b, g, fn.add(b, y, 1))
 
 
-@dataclass(frozen=True, slots=True)
 class Log(Unary):
     """The natural logarithm."""
 
@@ -345,7 +325,6 @@ class Log(Unary):
         return fn.div(b, g, x)
 
 
-@dataclass(frozen=True, slots=True)
 class Log1p(Unary):
     """log(1 + x), exact for small x."""
 
@@ -356,7 +335,6 @@ class Log1p(Unary):
         return fn.div(b, g, fn.add(b, x, 1))
 
 
-@dataclass(frozen=True, slots=True)
 class Log2(Unary):
     """The logarithm to base 2."""
 
@@ -367,7 +345,6 @@ class Log2(Unary):
         return fn.div(b, g, fn.mul(b, x, math.log(2)))
 
 
-@dataclass(frozen=True, slots=True)
 class Log10(Unary):
     """The logarithm to base 10."""
 
@@ -381,7 +358,6 @@ class Log10(Unary):
 # ---- circular and hyperbolic functions
 
 
-@dataclass(frozen=True, slots=True)
 class Sin(Unary):
     """The sine of x radians."""
 
@@ -391,7 +367,6 @@ class Sin(Unary):
         return fn.mul(b, g, fn.cos(b, x))
 
 
-@dataclass(frozen=True, slots=True)
 class Cos(Unary):
     """The cosine of x radians."""
 
@@ -401,7 +376,6 @@ class Cos(Unary):
         return fn.neg(b, fn.mul(b, g, fn.sin(b, x)))
 
 
-@dataclass(frozen=True, slots=True)
 class Tan(Unary):
     """The tangent of x radians."""
 
@@ -412,7 +386,6 @@ class Tan(Unary):
         return fn.mul(b, g, fn.add(b, fn.square(b, y), 1))
 
 
-@dataclass(frozen=True, slots=True)
 class Sinh(Unary):
     """The hyperbolic sine."""
 
@@ -422,7 +395,6 @@ class Sinh(Unary):
         return fn.mul(b, g, fn.cosh(b, x))
 
 
-@dataclass(frozen=True, slots=True)
 class Cosh(Unary):
     """The hyperbolic cosine."""
 
@@ -432,7 +404,6 @@ class Cosh(Unary):
         return fn.mul(b, g, fn.sinh(b, x))
 
 
-@dataclass(frozen=True, slots=True)
 class Tanh(Unary):
     """The hyperbolic tangent."""
 
@@ -442,7 +413,6 @@ class Tanh(Unary):
         return fn.mul(b, g, fn.sub(b, 1, fn.square(b, y)))
 
 
-@dataclass(frozen=True, slots=True)
 class Asin(Unary):
     """The inverse sine, in radians."""
 
@@ -453,7 +423,6 @@ class Asin(Unary):
         return fn.mul(b, g, fn.rsqrt(b, fn.sub(b, 1, fn.square(b, x))))
 
 
-@dataclass(frozen=True, slots=True)
 class Acos(Unary):
     """The inverse cosine, in radians."""
 
@@ -464,7 +433,6 @@ class Acos(Unary):
         return fn.neg(b, fn.mul(b, g, fn.rsqrt(b, fn.sub(b, 1, fn.square(b, x)))))
 
 
-@dataclass(frozen=True, slots=True)
 class Atan(Unary):
     """The inverse tangent, in radians."""
 
@@ -474,7 +442,6 @@ class Atan(Unary):
         return fn.div(b, g, fn.add(b, fn.square(b, x), 1))
 
 
-@dataclass(frozen=True, slots=True)
 class Asinh(Unary):
     """The inverse hyperbolic sine."""
 
@@ -484,7 +451,6 @@ class Asinh(Unary):
         return fn.mul(b, g, fn.rsqrt(b, fn.add(b, fn.square(b, x), 1)))
 
 
-@dataclass(frozen=True, slots=True)
 class Acosh(Unary):
     """The inverse hyperbolic cosine."""
 
@@ -495,7 +461,6 @@ class Acosh(Unary):
         return fn.mul(b, g, fn.rsqrt(b, fn.mul(b, fn.sub(b, x, 1), fn.add(b, x, 1))))
 
 
-@dataclass(frozen=True, slots=True)
 class Atanh(Unary):
     """The inverse hyperbolic tangent."""
 
@@ -514,7 +479,6 @@ def _sigmoid(x: Array) -> Any:
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
-@dataclass(frozen=True, slots=True)
 class Sigmoid(Unary):
     """1 / (1 + exp(-x))."""
 
@@ -528,7 +492,6 @@ def _softplus(x: Array) -> Any:
     return np.logaddexp(x, 0)
 
 
-@dataclass(frozen=True, slots=True)
 class Softplus(Unary):
     """log(1 + exp(x)), without overflow."""
 
@@ -542,7 +505,6 @@ def _relu(x: Array) -> Any:
     return np.maximum(x, 0)
 
 
-@dataclass(frozen=True, slots=True)
 class Relu(Unary):
     """max(x, 0); NaN stays NaN. The derivative at 0 is 0."""
 
@@ -565,7 +527,6 @@ def _erf(x: Array) -> Array:
     return _by_element(math.erf, x)
 
 
-@dataclass(frozen=True, slots=True)
 class Erf(Unary):
     """The error function 2/sqrt(pi) * integral of exp(-t^2) from 0 to x."""
 
@@ -596,7 +557,6 @@ def _erfinv(x: Array) -> Array:
     return _by_element(_erfinv_scalar, x)
 
 
-@dataclass(frozen=True, slots=True)
 class Erfinv(Unary):
     """The inverse of erf: infinite at -1 and 1, NaN outside."""
 
@@ -611,35 +571,30 @@ class Erfinv(Unary):
 # ---- rounding
 
 
-@dataclass(frozen=True, slots=True)
 class Floor(Unary):
     """The largest integer not above x."""
 
     compute = np.floor
 
 
-@dataclass(frozen=True, slots=True)
 class Ceil(Unary):
     """The smallest integer not below x."""
 
     compute = np.ceil
 
 
-@dataclass(frozen=True, slots=True)
 class Round(Unary):
     """The nearest integer; halves go to the even one."""
 
     compute = np.rint
 
 
-@dataclass(frozen=True, slots=True)
 class Trunc(Unary):
     """The integer part: rounds towards zero."""
 
     compute = np.trunc
 
 
-@dataclass(frozen=True, slots=True)
 class StopGradient(Unary):
     """x itself, which counts as a constant in gradients."""
 
@@ -653,7 +608,6 @@ class StopGradient(Unary):
 # ---- comparisons, logic and bits
 
 
-@dataclass(frozen=True, slots=True)
 class Eq(Binary):
     """x == y as bool; NaN equals nothing."""
 
@@ -661,7 +615,6 @@ class Eq(Binary):
     compute = np.equal
 
 
-@dataclass(frozen=True, slots=True)
 class Ne(Binary):
     """x != y as bool; NaN differs from everything."""
 
@@ -669,35 +622,30 @@ class Ne(Binary):
     compute = np.not_equal
 
 
-@dataclass(frozen=True, slots=True)
 class Lt(Binary):
     """x < y as bool."""
 
     compute = np.less
 
 
-@dataclass(frozen=True, slots=True)
 class Le(Binary):
     """x <= y as bool."""
 
     compute = np.less_equal
 
 
-@dataclass(frozen=True, slots=True)
 class Gt(Binary):
     """x > y as bool."""
 
     compute = np.greater
 
 
-@dataclass(frozen=True, slots=True)
 class Ge(Binary):
     """x >= y as bool."""
 
     compute = np.greater_equal
 
 
-@dataclass(frozen=True, slots=True)
 class IsNan(Unary):
     """Is x NaN?"""
 
@@ -705,7 +653,6 @@ class IsNan(Unary):
     compute = np.isnan
 
 
-@dataclass(frozen=True, slots=True)
 class IsInf(Unary):
     """Is x infinite?"""
 
@@ -713,7 +660,6 @@ class IsInf(Unary):
     compute = np.isinf
 
 
-@dataclass(frozen=True, slots=True)
 class IsFinite(Unary):
     """Is x neither infinite nor NaN?"""
 
@@ -721,7 +667,6 @@ class IsFinite(Unary):
     compute = np.isfinite
 
 
-@dataclass(frozen=True, slots=True)
 class And(Binary):
     """x and y, of bools."""
 
@@ -730,7 +675,6 @@ class And(Binary):
     compute = np.logical_and
 
 
-@dataclass(frozen=True, slots=True)
 class Or(Binary):
     """x or y, of bools."""
 
@@ -739,7 +683,6 @@ class Or(Binary):
     compute = np.logical_or
 
 
-@dataclass(frozen=True, slots=True)
 class Xor(Binary):
     """Exactly one of x and y, of bools."""
 
@@ -748,7 +691,6 @@ class Xor(Binary):
     compute = np.logical_xor
 
 
-@dataclass(frozen=True, slots=True)
 class Not(Unary):
     """not x, of a bool."""
 
@@ -757,7 +699,6 @@ class Not(Unary):
     compute = np.logical_not
 
 
-@dataclass(frozen=True, slots=True)
 class BitAnd(Binary):
     """The bits set in both integers."""
 
@@ -765,7 +706,6 @@ class BitAnd(Binary):
     compute = np.bitwise_and
 
 
-@dataclass(frozen=True, slots=True)
 class BitOr(Binary):
     """The bits set in either integer."""
 
@@ -773,7 +713,6 @@ class BitOr(Binary):
     compute = np.bitwise_or
 
 
-@dataclass(frozen=True, slots=True)
 class BitXor(Binary):
     """The bits set in exactly one of the integers."""
 
@@ -781,7 +720,6 @@ class BitXor(Binary):
     compute = np.bitwise_xor
 
 
-@dataclass(frozen=True, slots=True)
 class BitNot(Unary):
     """All bits of an integer flipped."""
 
@@ -789,7 +727,6 @@ class BitNot(Unary):
     compute = np.bitwise_not
 
 
-@dataclass(frozen=True, slots=True)
 class Shl(Binary):
     """x shifted left by y bits, 0 <= y < bits of the dtype."""
 
@@ -798,7 +735,6 @@ class Shl(Binary):
     domain = (0.0, 6.0)
 
 
-@dataclass(frozen=True, slots=True)
 class Shr(Binary):
     """x shifted right by y bits, 0 <= y < bits of the dtype; a signed x keeps its sign."""
 
@@ -810,7 +746,6 @@ class Shr(Binary):
 # ---- selection and casts
 
 
-@dataclass(frozen=True, slots=True)
 class Select(Elementwise):
     """a where the bool condition holds, else b: the operands are (condition, a, b)."""
 

@@ -9,7 +9,7 @@ from keras_cases.draw import Case, Draw, New
 
 
 def recurrent(d: Draw, **options: Any) -> Case:
-    """Sequences of five steps or so, now and then with a mask."""
+    """Sequences of five steps or so, now and then with a mask or with dropout."""
     kernels = {
         "kernel_initializer": d.initializer(), "kernel_regularizer": d.regularizer(), "use_bias": d.rng.random() < 0.8,
         "recurrent_regularizer": d.regularizer(), "bias_constraint": d.constraint(),
@@ -20,17 +20,26 @@ def recurrent(d: Draw, **options: Any) -> Case:
         "units": d.size(),
         "activation": d.one("tanh", "softsign"),
     }
-    return Case([d.floats(*d.sizes(3, 2, 6))], {**ways, **kernels, **options}, takes_mask=True)
+    x = d.floats(*d.sizes(3, 2, 6))
+    if d.rng.random() < 0.7:
+        return Case([x], {**ways, **kernels, **options}, takes_mask=True)
+    rates = {"dropout": d.number_in(0.1, 0.6), "recurrent_dropout": d.one(0.0, 0.3), "seed": d.size(1, 1000)}
+    return Case([x], {**ways, **kernels, **options, **rates}, takes_mask=True, is_random=True, steps=2)
 
 
 def gated(d: Draw, **options: Any) -> Case:
     return recurrent(d, recurrent_activation=d.one("sigmoid", "hard_sigmoid"), **options)
 
 
+def stacked_cells() -> New:
+    below = New("layers.LSTMCell", units=5, recurrent_activation="hard_sigmoid", name="below")
+    return New("layers.StackedRNNCells", cells=[below, New("layers.GRUCell", units=3, name="above")], name="cell")
+
+
 def of_cell(d: Draw) -> Case:
     cell = d.one(
         New("layers.LSTMCell", units=4, name="cell"), New("layers.GRUCell", units=3, reset_after=False, name="cell"),
-        New("layers.SimpleRNNCell", units=5, activation="softsign", name="cell"),
+        New("layers.SimpleRNNCell", units=5, activation="softsign", name="cell"), stacked_cells(),
     )  # fmt: skip
     return Case([d.floats(*d.sizes(3, 2, 6))], {"cell": cell, "return_sequences": d.flag()}, takes_mask=True)
 

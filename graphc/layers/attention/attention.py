@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc import ops, random
-from graphc.layers.attention.projected import causal_mask
+from graphc.layers.attention.projected import causal_mask, step_mask
 from graphc.layers.layer import Layer
 from graphc.random import SeedGenerator
 
@@ -64,7 +64,8 @@ class Attention(Layer):
         self._check(inputs, mask)
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) > 2 else value
-        query_mask, value_mask = mask[:2] if mask else (None, None)
+        pairs = zip(mask[:2] if mask else (None, None), inputs, ("query_mask", "value_mask"), strict=False)
+        query_mask, value_mask = (None if m is None else step_mask(m, x, which, self.name) for m, x, which in pairs)
         scores = self._masked(self.scores(query, key), value_mask, use_causal_mask)
         weights = ops.softmax(scores, axis=-1)
         if training and self.dropout > 0:
@@ -75,7 +76,7 @@ class Attention(Layer):
         return (output, weights) if return_attention_scores else output
 
     def _masked(self, scores: Any, value_mask: Any, causal: bool) -> Any:
-        seen = None if value_mask is None else ops.expand_dims(ops.cast(value_mask, "bool"), -2)
+        seen = None if value_mask is None else ops.expand_dims(value_mask, -2)
         if causal:
             past = causal_mask(scores.shape[-2], scores.shape[-1])
             seen = past if seen is None else ops.logical_and(seen, past)

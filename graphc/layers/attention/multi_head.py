@@ -128,9 +128,9 @@ class MultiHeadAttention(ProjectedAttention):
     def _attend(self, q: Any, k: Any, v: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
         """(what the heads found, their scores), with the scores as a tensor that can be dropped or returned."""
         products, combination = self._equations
-        scores: Any = ops.einsum(products, k, q * ops.cast(1.0 / math.sqrt(self.key_dim), q.dtype))
+        scores = ops.einsum(products, k, q * ops.cast(1.0 / math.sqrt(self.key_dim), q.dtype))
         if mask is not None:
-            while len(mask.shape) < len(scores.shape):
+            while len(mask.shape) < len(products.partition("->")[2]):
                 mask = ops.expand_dims(mask, -len(self.attention_axes) * 2 - 1)
         scores = self._softmax(scores, mask=mask)
         kept = self._dropout_layer(scores, training=training) if self.dropout > 0 else scores

@@ -74,10 +74,15 @@ class ProjectedAttention(Layer):
 
     def merged_mask(self, query: Any, value: Any, masks: dict[str, Any], attention_mask: Any, causal: bool) -> Any:
         """Where queries may look, broadcast to (n, time, source), or None for everywhere."""
-        merged = None if masks["query"] is None else ops.expand_dims(ops.cast(masks["query"], "bool"), -1)
-        for name in ("value", "key"):
-            if masks[name] is not None:
-                merged = _both(merged, ops.expand_dims(ops.cast(masks[name], "bool"), -2))
+        if value.shape[1] == 0:
+            raise ValueError(
+                f"Layer '{self.name}': a value of shape {tuple(value.shape)} has no steps: there is nothing to attend to"
+            )
+        merged = None
+        for which, mask in masks.items():
+            if mask is not None:
+                steps = step_mask(mask, query if which == "query" else value, f"{which}_mask", self.name)
+                merged = _both(merged, ops.expand_dims(steps, -1 if which == "query" else -2))
         if causal:
             merged = _both(merged, causal_mask(query.shape[1], value.shape[1]))
         if self.sliding_window is not None:
@@ -128,6 +133,18 @@ def given_masks(query: tuple[Any, Any], value: tuple[Any, Any], key: tuple[Any, 
 def mask_of(x: Any) -> Any:
     """The mask that came with a tensor, or None."""
     return getattr(x, "_keras_mask", None)
+
+
+def step_mask(mask: Any, x: Any, argument: str, name: str) -> Any:
+    """A mask of the steps of x (n, steps, features), as bool. ValueError if its shape does not fit."""
+    mask = ops.cast(ops.convert_to_tensor(mask), "bool")
+    steps, found = x.shape[1], tuple(mask.shape)
+    if len(x.shape) == 3 and (len(found) != 2 or found[1] not in (1, steps)):
+        raise ValueError(
+            f"Layer '{name}': `{argument}` has the shape {found}, wanted (batch, {steps}) for a tensor of shape "
+            f"{tuple(x.shape)}"
+        )
+    return mask
 
 
 def _both(a: Any, b: Any) -> Any:

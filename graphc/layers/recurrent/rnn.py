@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc import ops, tree
+from graphc.ir.types import Rows
 from graphc.layers.layer import Layer
 from graphc.layers.recurrent.cells import Dropping
+from graphc.tensor import current_tracer
 from graphc.variables import Variable
 
 
@@ -106,7 +108,7 @@ class RNN(Layer):
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         states = self._first_states(sequences, initial_state)
-        if training:
+        if training and sequences.shape[1]:
             self._draw_masks(self.cell, sequences[:, 0], states)
         outputs, last, states = self._loop(sequences, states, _checked_mask(mask, sequences, self.name), training)
         self._forget_masks(self.cell)
@@ -135,8 +137,16 @@ class RNN(Layer):
                 "If an RNN is stateful, the batch size of the input sequences must be the same as the batch size of "
                 f"the initial state. \n- Expected batch size: {expected}\n- Received batch size: {int(batch)}"
             )
+        self._refuse_other_batches(batch, expected)
         rows = ops.arange(batch)
         return tree.map_structure(lambda variable: ops.take(variable, rows, axis=0), self.states)
+
+    def _refuse_other_batches(self, batch: Any, expected: int) -> None:
+        """A check at run time: a short batch would leave the states of its missing rows behind."""
+        tracer = current_tracer()
+        if tracer is not None and isinstance(batch, Rows):
+            message = f"layer {self.name} is stateful: every batch needs {expected} rows"
+            tracer.builder.check(ops.cast(ops.not_equal(batch, expected), "int32").value, message)
 
     def _loop(self, sequences: Any, states: Any, mask: Any, training: bool) -> tuple[Any, Any, Any]:
         """(all outputs, the last output, the last states)."""

@@ -1,0 +1,134 @@
+"""What the site has beyond the pages in this folder: the reference, and the pages at the root of the repository.
+
+MkDocs calls these functions. The reference lists every public name of Keras that graphc has, and graphc's own; its
+text is made from the docstrings by mkdocstrings.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from graphc.names import keras_names
+
+ROOT = Path(__file__).resolve().parent.parent
+AT_ROOT = {"CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md"}
+"""Pages at the root of the repository, and their names in the site."""
+
+OWN = {
+    "graphc": ("compile", "check", "gradcheck", "gradients", "CompileOptions"),
+    "graphc.options": ("environment", "compile_options"),
+    "graphc.compiler": ("compile_graph", "analyse"),
+    "graphc.runtime.executable": ("Executable",),
+    "graphc.runtime.profile": ("Profile",),
+    "graphc.insight.check": ("CheckReport", "CheckFailure"),
+    "graphc.insight.diff": ("compare", "Comparison"),
+    "graphc.insight.doctor": ("examine", "Diagnosis"),
+    "graphc.insight.memory": ("MemoryUse",),
+    "graphc.insight.numerics": ("NumericsError",),
+    "graphc.insight.slopes": ("Slope", "GradientError"),
+    "graphc.tuner": ("tune",),
+}
+FLOORS = {
+    "graphc.ir.types": ("TensorType", "DType", "Rows"),
+    "graphc.ir.graph": ("Graph",),
+    "graphc.ir.builder": ("Builder",),
+    "graphc.ir.op": ("Op", "Node", "Value"),
+    "graphc.ir.nest": ("Nest",),
+    "graphc.ir.rewrite": ("rewrite",),
+    "graphc.ir.text": ("print_graph",),
+    "graphc.ir.parse": ("parse_graph",),
+    "passes.manager": ("run_passes",),
+    "passes.autodiff": ("gradients",),
+    "passes.fusion": ("fuse",),
+    "passes.memory": ("plan_memory",),
+}
+INHERITING = {"Model", "Sequential"}
+"""Classes whose use lies in what they inherit."""
+
+LINK_TO_ROOT = re.compile(r"\]\((?:\.\./)+(?P<name>[A-Z]+\.md)")
+LINK_TO_DOCS = re.compile(r"\]\(docs/")
+OUTPUT = re.compile(r"^```(text|asm) output$", re.MULTILINE)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """The navigation, with the lists that would otherwise be written twice."""
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    config.nav += [
+        {"Decisions": [f"decisions/{page.name}" for page in decisions]},
+        {"Reference": [{title: page} for title, page, _ in _reference()]},
+        {"Project": [{name.removesuffix(".md").capitalize(): page} for name, page in AT_ROOT.items()]},
+    ]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that are not in docs/."""
+    for name, page in AT_ROOT.items():
+        files.append(File.generated(config, page, content=(ROOT / name).read_text("utf-8")))
+    for _, page, text in _reference():
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Links as they are in the site, and what a block prints under its title."""
+    markdown = LINK_TO_ROOT.sub(lambda m: f"]({AT_ROOT.get(m['name'], m['name'])}", markdown)
+    return OUTPUT.sub(r'```\1 title="prints"', LINK_TO_DOCS.sub("](", markdown))
+
+
+def _reference() -> Iterator[tuple[str, str, str]]:
+    """Title, file and text of every page of the reference. What several modules have is on the page of the first."""
+    yield "graphc's own", "reference/own.md", _own_page("graphc's own", OWN)
+    seen: set[Any] = set()
+    for module in sorted(keras_names(), key=lambda name: (name == "keras", name)):
+        if objects := {value: names for value, names in _objects(module).items() if value not in seen}:
+            seen.update(objects)
+            yield module, f"reference/{module}.md", _keras_page(module, objects)
+    yield "Inside the compiler", "reference/compiler.md", _own_page("Inside the compiler", FLOORS)
+
+
+def _objects(module: str) -> dict[Any, list[str]]:
+    """Classes and functions that graphc has of a module of Keras, each with its names, the shortest at the end."""
+    found: dict[Any, list[str]] = {}
+    for name in sorted(keras_names()[module]):
+        path = f"{module}.{name}".replace("keras", "graphc", 1)
+        try:
+            value = reduce(getattr, path.split(".")[1:], importlib.import_module("graphc"))
+        except (AttributeError, ImportError):
+            continue
+        if inspect.isclass(value) or inspect.isfunction(value):
+            found.setdefault(value, []).append(name)
+    return found
+
+
+def _keras_page(module: str, objects: dict[Any, list[str]]) -> str:
+    parts = [f"# {module}", "What is missing of Keras stands in [the table](../keras.md)."]
+    for value, names in sorted(objects.items(), key=lambda item: item[1][0].lower()):
+        name = value.__name__ if value.__name__ in names else names[0]
+        parts.append(_entry(f"{value.__module__}.{value.__qualname__}", name, name in INHERITING))
+        if others := [f"`{other}`" for other in names if other != name]:
+            parts.append(f"Also called {', '.join(others)}.")
+    return "\n\n".join(parts)
+
+
+def _own_page(title: str, modules: dict[str, tuple[str, ...]]) -> str:
+    parts = [f"# {title}"]
+    for module, names in modules.items():
+        for name in names:
+            value = getattr(importlib.import_module(module), name)
+            parts.append(_entry(f"{value.__module__}.{value.__qualname__}", f"{module}.{name}"))
+    return "\n\n".join(parts)
+
+
+def _entry(path: str, heading: str, inheriting: bool = False) -> str:
+    options = [f"heading: {heading}", f"toc_label: {heading.rpartition('.')[2]}", f"inherited_members: {inheriting}"]
+    return "\n".join([f"::: {path}", "    options:", *(f"      {option}" for option in options)])
