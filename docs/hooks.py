@@ -1,7 +1,7 @@
 """What the site has beyond the pages in this folder: the reference, and the pages at the root of the repository.
 
 MkDocs calls these functions. The reference lists every public name of Keras that graphc has, and graphc's own; its
-text is made from the docstrings by mkdocstrings.
+text is what `inspect` finds: signatures as they are at run time, and docstrings.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -56,6 +57,8 @@ INHERITING = {"Model", "Sequential"}
 
 LINK_TO_ROOT = re.compile(r"\]\((?:\.\./)+(?P<name>[A-Z]+\.md)")
 LINK_TO_DOCS = re.compile(r"\]\(docs/")
+MARKUP = re.compile(r"[*_<\[\]]")
+WIDTH = 90
 OUTPUT = re.compile(r"^```(text|asm) output$", re.MULTILINE)
 
 
@@ -114,21 +117,59 @@ def _keras_page(module: str, objects: dict[Any, list[str]]) -> str:
     parts = [f"# {module}", "What is missing of Keras stands in [the table](../keras.md)."]
     for value, names in sorted(objects.items(), key=lambda item: item[1][0].lower()):
         name = value.__name__ if value.__name__ in names else names[0]
-        parts.append(_entry(f"{value.__module__}.{value.__qualname__}", name, name in INHERITING))
+        parts += _entry(value, name)
         if others := [f"`{other}`" for other in names if other != name]:
             parts.append(f"Also called {', '.join(others)}.")
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) + "\n"
 
 
 def _own_page(title: str, modules: dict[str, tuple[str, ...]]) -> str:
     parts = [f"# {title}"]
     for module, names in modules.items():
         for name in names:
-            value = getattr(importlib.import_module(module), name)
-            parts.append(_entry(f"{value.__module__}.{value.__qualname__}", f"{module}.{name}"))
-    return "\n\n".join(parts)
+            parts += _entry(getattr(importlib.import_module(module), name), f"{module}.{name}")
+    return "\n\n".join(parts) + "\n"
 
 
-def _entry(path: str, heading: str, inheriting: bool = False) -> str:
-    options = [f"heading: {heading}", f"toc_label: {heading.rpartition('.')[2]}", f"inherited_members: {inheriting}"]
-    return "\n".join([f"::: {path}", "    options:", *(f"      {option}" for option in options)])
+def _entry(value: Any, heading: str) -> Iterator[str]:
+    """Heading, signature, docstring, and for a class those of its methods that have one."""
+    yield f"## {heading}"
+    yield _signature(value, heading)
+    yield _prose(value)
+    if inspect.isclass(value):
+        for name, method in _methods(value):
+            yield _signature(method, f"{heading.rpartition('.')[2]}.{name}")
+            yield _prose(method)
+
+
+def _methods(cls: type) -> Iterator[tuple[str, Any]]:
+    """Public methods with a docstring of their own; where a class is used by what it inherits, that too."""
+    homes = [home for home in cls.__mro__ if home.__module__.startswith("graphc")]
+    found = {name: home for home in reversed(homes) for name in vars(home) if not name.startswith("_")}
+    for name, home in found.items():
+        method = inspect.getattr_static(home, name)
+        is_near = home is cls or cls.__name__ in INHERITING
+        if is_near and isinstance(method, FunctionType | classmethod | staticmethod) and method.__doc__:
+            yield name, getattr(cls, name)
+
+
+def _signature(value: Any, name: str) -> str:
+    parameters = [_parameter(p) for p in inspect.signature(value).parameters.values() if p.name != "self"]
+    line = f"{name}({', '.join(parameters)})"
+    if len(line) > WIDTH:
+        line = f"{name}(\n" + "".join(f"    {parameter},\n" for parameter in parameters) + ")"
+    return f"```python\n{line}\n```"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    default = parameter.default
+    if default is parameter.empty:
+        return f"{stars}{parameter.name}"
+    return f"{parameter.name}={default.__name__ if callable(default) else repr(default)}"
+
+
+def _prose(value: Any) -> str:
+    """The docstring; only what stands between backquotes is markup."""
+    parts = (inspect.getdoc(value) or "").split("`")
+    return "`".join(MARKUP.sub(r"\\\g<0>", part) if i % 2 == 0 else part for i, part in enumerate(parts))
