@@ -6,14 +6,15 @@ ARGS ?=
 WORKERS ?= 2
 .DEFAULT_GOAL := help
 
-.PHONY: help mnist mlp test test-full lint format bench clean
+.PHONY: help mnist mlp test test-full lint format docs bench clean
 
 help:
 	@echo "make mnist      train a convolutional network on MNIST (ARGS='--epochs 1' for options)"
 	@echo "make mlp        the same with dense layers only"
-	@echo "make test       lint, types and tests: a few minutes"
+	@echo "make test       lint, types, the site of the documentation and tests: a few minutes"
 	@echo "make test-full  the same with the long forms of the tests"
 	@echo "make lint       ruff and mypy; make format repairs what ruff can"
+	@echo "make docs       the documentation as a site, into build/site"
 	@echo "make bench      graphc and its peers side by side, into docs/performance.md (downloads gigabytes)"
 	@echo "make clean      remove the environment and everything that was built"
 
@@ -23,10 +24,10 @@ mnist: $(VENV)/.run
 mlp: $(VENV)/.run
 	$(RUN) examples/mnist_mlp.py $(ARGS)
 
-test: lint
+test: lint docs
 	$(RUN) -m pytest -q -n $(WORKERS) $(ARGS)
 
-test-full: lint
+test-full: lint docs
 	$(RUN) -m pytest -q -n $(WORKERS) -m "" $(ARGS)
 
 lint: $(VENV)/.develop
@@ -38,6 +39,10 @@ format: $(VENV)/.develop
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+# NO_MKDOCS_2_WARNING: the theme's notice about its own future
+docs: $(VENV)/.develop
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+
 bench: $(VENV)/.bench
 	mkdir -p build
 	$(RUN) -m benchmarks --json build/benchmarks.json $(ARGS)
@@ -48,7 +53,7 @@ clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.run: extras := digits
-$(VENV)/.develop: extras := test,lint
+$(VENV)/.develop: extras := test,lint,docs
 $(VENV)/.bench: extras := bench
 $(VENV)/.run $(VENV)/.develop $(VENV)/.bench: pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"graphc needs Python 3.11 or newer, this is {v[0]}.{v[1]}: try make PYTHON=python3.12")'

@@ -1,7 +1,8 @@
 """A network's architecture as data, and the one walk over it that every system shares.
 
 A system says how it does each kind of layer by an `Ops` object; `apply` walks the layers in order and hands each to it.
-Layouts are Keras's: images NHWC, convolution kernels HWIO, depthwise kernels HWC1, dense kernels (in, out).
+Layouts are Keras's: images NHWC, convolution kernels HWIO, depthwise kernels HWC1, dense kernels (in, out), gates of an
+LSTM in the order input, forget, cell, output, kernels of heads (in, heads, width) and (heads, width, out).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.99
+LAYER_NORM_EPSILON = 1e-3
 
 Shape = tuple[int, ...]
 Weights = dict[str, Any]  # one layer's, by their Keras names, as a system's own arrays
@@ -54,7 +56,7 @@ class BatchNorm:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """relu, relu6, sigmoid or softmax."""
+    """relu, relu6, sigmoid, softmax or gelu (the exact one)."""
 
     name: str
 
@@ -86,6 +88,44 @@ class Dropout:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """Rows of a table for whole numbers below `ids`; the first layer of its network."""
+
+    ids: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Adds a trained row to each step of (steps, features)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LSTM:
+    """The output of the last of all steps."""
+
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Over the features, with scale and offset; epsilon is Keras's default."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfAttention:
+    """With projections and biases; the heads share the features."""
+
+    heads: int
+    causal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAveragePool1D:
+    """Mean over the steps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Residual:
     """body(x) + shortcut(x); an empty shortcut is the identity."""
 
@@ -103,6 +143,12 @@ Layer = (
     | GlobalAveragePool2D
     | Flatten
     | Dropout
+    | Embedding
+    | Positions
+    | LSTM
+    | LayerNorm
+    | SelfAttention
+    | GlobalAveragePool1D
     | Residual
 )
 Layers = tuple[Layer, ...]
@@ -119,6 +165,12 @@ class Ops(Protocol):
     def global_average_pool(self, x: Any) -> Any: ...
     def flatten(self, x: Any) -> Any: ...
     def dropout(self, rate: float, x: Any) -> Any: ...
+    def embedding(self, layer: Embedding, x: Any) -> Any: ...
+    def positions(self, x: Any) -> Any: ...
+    def lstm(self, layer: LSTM, x: Any) -> Any: ...
+    def layer_norm(self, x: Any) -> Any: ...
+    def attention(self, layer: SelfAttention, x: Any) -> Any: ...
+    def average_steps(self, x: Any) -> Any: ...
     def add(self, x: Any, y: Any) -> Any: ...
     def activation(self, name: str, x: Any) -> Any: ...
 
@@ -150,6 +202,18 @@ def _apply_layer(ops: Ops, layer: Layer, x: Any) -> Any:
             return ops.flatten(x)
         case Dropout():
             return ops.dropout(layer.rate, x)
+        case Embedding():
+            return ops.embedding(layer, x)
+        case Positions():
+            return ops.positions(x)
+        case LSTM():
+            return ops.lstm(layer, x)
+        case LayerNorm():
+            return ops.layer_norm(x)
+        case SelfAttention():
+            return ops.attention(layer, x)
+        case GlobalAveragePool1D():
+            return ops.average_steps(x)
         case Residual():
             return ops.add(apply(ops, layer.body, x), apply(ops, layer.shortcut, x))
 
@@ -184,7 +248,7 @@ def with_logits(layers: Layers) -> Layers:
 class Summary:
     """weights: the shapes of each layer's weights by name, in the order of the walk.
     forward_flop: floating-point operations of the contractions for one sample (a multiply-add counts two).
-    first_flop: the part of the first contraction, whose input needs no gradient.
+    first_flop: the part of the first contraction, if its input needs no gradient.
     """
 
     output: Shape
@@ -197,7 +261,7 @@ def summarize(layers: Sequence[Layer], input_shape: Shape) -> Summary:
     """Shapes and work of a network for one sample of `input_shape` (without the batch axis)."""
     ops = _ShapeOps()
     output = apply(ops, layers, input_shape)
-    return Summary(output, tuple(ops.weights), sum(ops.flop), ops.flop[0])
+    return Summary(output, tuple(ops.weights), sum(ops.flop), 0 if ops.has_weights_before else ops.flop[0])
 
 
 class _ShapeOps:
@@ -206,9 +270,10 @@ class _ShapeOps:
     def __init__(self) -> None:
         self.weights: list[dict[str, Shape]] = []
         self.flop: list[int] = []
+        self.has_weights_before = False  # whether there are weights in front of the first contraction
 
     def dense(self, layer: Dense, x: Shape) -> Shape:
-        self._contraction({"kernel": (x[-1], layer.units), "bias": (layer.units,)}, 1)
+        self._contraction({"kernel": (x[-1], layer.units), "bias": (layer.units,)}, prod(x[:-1]))
         return (*x[:-1], layer.units)
 
     def conv(self, layer: Conv2D, x: Shape) -> Shape:
@@ -241,6 +306,40 @@ class _ShapeOps:
     def dropout(self, rate: float, x: Shape) -> Shape:
         return x
 
+    def embedding(self, layer: Embedding, x: Shape) -> Shape:
+        self.weights.append({"embeddings": (layer.ids, layer.width)})
+        return (*x, layer.width)
+
+    def positions(self, x: Shape) -> Shape:
+        self.weights.append({"positions": x})
+        return x
+
+    def lstm(self, layer: LSTM, x: Shape) -> Shape:
+        steps, width = x
+        gates = 4 * layer.units
+        recurrent = {"recurrent_kernel": (layer.units, gates), "bias": (gates,)}
+        self._contraction({"kernel": (width, gates), **recurrent}, steps)
+        self.flop.append(2 * steps * layer.units * gates)
+        return (layer.units,)
+
+    def layer_norm(self, x: Shape) -> Shape:
+        self.weights.append(dict.fromkeys(("gamma", "beta"), x[-1:]))
+        return x
+
+    def attention(self, layer: SelfAttention, x: Shape) -> Shape:
+        """Of causal attention all scores are counted, as is usual."""
+        steps, features = x
+        heads = (layer.heads, features // layer.heads)
+        weights: dict[str, Shape] = {}
+        for name in ("query", "key", "value"):
+            weights |= {f"{name}_kernel": (features, *heads), f"{name}_bias": heads}
+        self._note({**weights, "output_kernel": (*heads, features), "output_bias": (features,)})
+        self.flop += [2 * steps * features**2] * 4 + [2 * steps**2 * features] * 2
+        return x
+
+    def average_steps(self, x: Shape) -> Shape:
+        return x[-1:]
+
     def add(self, x: Shape, y: Shape) -> Shape:
         if x != y:
             raise ValueError(f"Residual: the body gives {x}, the shortcut {y}; they must agree")
@@ -250,8 +349,13 @@ class _ShapeOps:
         return x
 
     def _contraction(self, weights: dict[str, Shape], positions: int) -> None:
-        self.weights.append(weights)
+        self._note(weights)
         self.flop.append(2 * positions * prod(weights["kernel"]))
+
+    def _note(self, weights: dict[str, Shape]) -> None:
+        if not self.flop:
+            self.has_weights_before = bool(self.weights)
+        self.weights.append(weights)
 
 
 def _windows(layer: Conv2D | DepthwiseConv2D, x: Shape) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.architecture import Shape, summarize
+from benchmarks.architecture import Embedding, Shape, summarize
 from benchmarks.workloads import Network, Workload
 
 Array = NDArray[Any]
@@ -20,7 +20,8 @@ LayerWeights = dict[str, Array]
 
 @dataclass(frozen=True, slots=True)
 class Materials:
-    """x: f32[rows, ...]; y: i32[rows] class numbers, f32[rows, 1] of 0 and 1, or f32 like the output.
+    """x: f32[rows, ...], or i32 ids; y: i32[rows] class numbers (or one for each step), f32[rows, 1] of 0 and 1, or f32
+    like the output.
 
     weights: one dict per layer that has any, in the order of the walk, named as in Keras.
     """
@@ -63,10 +64,13 @@ def load(path: Path) -> Materials:
 
 def _batch(network: Network, rows: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(1)
-    x = rng.random((rows, *network.input_shape), np.float32)
-    classes = summarize(network.layers, network.input_shape).output[-1]
+    shape, first = (rows, *network.input_shape), network.layers[0]
+    x: Array = rng.random(shape, np.float32)
+    if isinstance(first, Embedding):
+        x = rng.integers(0, first.ids, shape, np.int32)
+    *steps, classes = summarize(network.layers, network.input_shape).output
     if network.loss == "sparse_categorical_crossentropy":
-        return x, rng.integers(0, classes, rows, np.int32)
+        return x, rng.integers(0, classes, (rows, *steps), np.int32)
     if network.loss == "binary_crossentropy":
         return x, rng.integers(0, 2, (rows, classes)).astype(np.float32)
     return x, x
@@ -89,12 +93,17 @@ def _weights(network: Network) -> list[LayerWeights]:
 
 
 def _initial(rng: np.random.Generator, name: str, shape: Shape) -> Array:
-    """He-uniform kernels; the others are drawn too, so that a system that loses one of them gives other numbers."""
+    """He-uniform kernels, less for gates and heads; the others are drawn too, so that a system that loses one of them
+    gives other numbers.
+    """
     if name == "kernel":
         # A depthwise kernel (h, w, channels, 1) reads h * w values; any other reads all its axes but the last.
         fan_in = prod(shape[:2] if shape[-1] == 1 and len(shape) == 4 else shape[:-1])
         limit = sqrt(6 / fan_in)
         return rng.uniform(-limit, limit, shape).astype(np.float32)
+    if name.endswith("_kernel"):
+        fan_in = prod(shape[:-1]) if name == "output_kernel" else shape[0]
+        return rng.uniform(-sqrt(3 / fan_in), sqrt(3 / fan_in), shape).astype(np.float32)
     if name in ("gamma", "moving_variance"):
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     return rng.normal(0, 0.1, shape).astype(np.float32)

@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.architecture import (
+    LSTM,
     Activation,
     BatchNorm,
     Conv2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
+    GlobalAveragePool1D,
     GlobalAveragePool2D,
     Layer,
+    LayerNorm,
     Layers,
     MaxPool2D,
+    Positions,
     Residual,
+    SelfAttention,
     Shape,
     summarize,
     with_logits,
@@ -59,7 +65,7 @@ class Workload:
     def mflop(self) -> float:
         """Millions of floating-point operations in the contractions of one step (for a fit: one step of it).
 
-        Training takes three times the forward pass, less the gradient of the first layer's input.
+        Training takes three times the forward pass, less the gradient of the network's input.
         """
         work = summarize(self.network.layers, self.network.input_shape)
         flop = work.forward_flop if self.kind == "infer" else 3 * work.forward_flop - work.first_flop
@@ -117,6 +123,12 @@ def _mobilenet_v2() -> Layers:
     return (*layers, *_conv_bn(1280, 1, activation="relu6"), GlobalAveragePool2D(), Dense(1000))
 
 
+def _transformer(blocks: int, heads: int, width: int, causal: bool = False) -> Layers:
+    """Blocks with the normalization in front, and one behind the last."""
+    attention = Residual((LayerNorm(), SelfAttention(heads, causal)))
+    return (*(attention, Residual((LayerNorm(), Dense(4 * width, "gelu"), Dense(width)))) * blocks, LayerNorm())
+
+
 _W1 = Network("MLP 784-512-512-10", (784,), (Dense(512, "relu"), Dense(512, "relu"), Dense(10)))
 _TINY = Network("MLP 8-10-8-1", (8,), (Dense(10, "relu"), Dense(8, "relu"), Dense(1, "sigmoid")), "binary_crossentropy")
 _W2 = Network(
@@ -160,6 +172,18 @@ _W4 = Network(
 )
 _W5 = Network("ResNet-18, 224 x 224", (224, 224, 3), _resnet18())
 _MOBILENET = Network("MobileNetV2, 224 x 224", (224, 224, 3), _mobilenet_v2())
+_W6 = Network("LSTM over 100 words", (100,), (Embedding(10_000, 64), LSTM(64), Dense(46)))
+_W6_ROWS = Network("LSTM over the rows of MNIST", (28, 28), (LSTM(128), Dense(10)))
+_W7 = Network(
+    "transformer encoder, 4 blocks of 256, 128 steps",
+    (128, 256),
+    (*_transformer(4, 4, 256), GlobalAveragePool1D(), Dense(10)),
+)
+_GPT = Network(
+    "GPT, 6 blocks of 384, 256 characters",
+    (256,),
+    (Embedding(65, 384), Positions(), *_transformer(6, 6, 384, causal=True), Dense(65)),
+)
 _AUTOENCODER = Network(
     "autoencoder 784-128-64-128-784",
     (784,),
@@ -184,6 +208,11 @@ _ALL = (
     Workload("W5-infer-1", _W5, 1, "infer"),
     Workload("W5-infer-8", _W5, 8, "infer"),
     Workload("mobilenet-infer-1", _MOBILENET, 1, "infer"),
+    Workload("W6-lstm", _W6, 32, "train"),
+    Workload("W6-rows", _W6_ROWS, 128, "train"),
+    Workload("W7-train", _W7, 16, "train"),
+    Workload("W7-infer-1", _W7, 1, "infer"),
+    Workload("gpt-train", _GPT, 8, "train"),
     Workload("W8-ae", _AUTOENCODER, 256, "train"),
     Workload("W8-logreg", _LOGISTIC, 128, "train"),
 )

@@ -1,12 +1,13 @@
 """Lowering a loop: from the program of its body, which is made like any other program, to the driver that runs it.
 
 The first phases of that program depend on constants alone (a weight packed into panels, say). They become kernels of
-their own, which run once in front of the loop.
+their own, which run once in front of the loop; those that read rows are run by every unit for its own ones, before the
+first step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from codegen.loops import Buffer, Kernel
@@ -46,12 +47,40 @@ class _Lowering:
         self.op, self.label, self.plan, self.kernels = op, label, plan, kernels
         self.program, self.kept, self.arena_bytes = body.program, body.kept, body.memory_bytes
         self.inputs = len(op.body.inputs)
+        self.own = self._own_entries() if plan.block else set()
+        if self.own:
+            self.arena_bytes = self.program.arena_bytes
+        phases = self.program.phases[: self.program.prepared]
+        self.shared = [phase for phase in phases if not self.own.intersection(phase.slots)]
         self.types = [v.type for v in op.following()] + [op.sequence_type(v.type) for v in op.stacked()]
         self.spare_bytes = 0
         self.carries = tuple(self._carry(i) for i in range(op.carries))
         self.workspaces = self._workspaces()
 
+    def _own_entries(self) -> set[int]:
+        """Entries that differ from unit to unit, of those that are prepared: rows of constants, and what is made of
+        them."""
+        graph, phases = self.plan.step.graph, self.program.phases[: self.program.prepared]
+        first = self.op.carries + self.op.sequences
+        own = {
+            number
+            for number, entry in enumerate(self.program.entries)
+            if entry.place == "state" and graph.inputs[first + entry.index].type.has_rows
+        }
+        found = -1
+        while found != len(own):
+            found = len(own)
+            for phase in phases:
+                if own.intersection(phase.slots):
+                    own.update(phase.slots[self._reads(phase) :])
+        return own
+
     # Where things are
+
+    @property
+    def has_units(self) -> bool:
+        """Whether there may be several, each with memory of its own."""
+        return bool(self.plan.block) or self.plan.parts > 1
 
     @property
     def _memory_bytes(self) -> int:
@@ -60,13 +89,13 @@ class _Lowering:
     @property
     def _memory(self) -> int:
         """The operand that holds what lives within a step: of one unit, or the last workspace."""
-        return MEMORY if self.plan.block else self.inputs + len(self.types) + bool(self.program.prepared)
+        return MEMORY if self.has_units else self.inputs + len(self.types) + bool(self.shared)
 
     def _workspaces(self) -> tuple[Buffer, ...]:
         found = []
-        if self.program.prepared:
+        if self.shared:
             found.append(_bytes("prepared", self.program.arena_bytes))
-        if not self.plan.block:
+        if not self.has_units:
             found.append(_bytes("memory", self._memory_bytes))
         return tuple(found)
 
@@ -90,7 +119,7 @@ class _Lowering:
     def _place(self, number: int) -> Place | None:
         """Where a table entry points; None for what alternates."""
         entry = self.program.entries[number]
-        operand, offset = self._operand(entry, number in self.kept)
+        operand, offset = self._operand(entry, number in self.kept and number not in self.own)
         if entry.place in ("arena", "constant"):
             return Place(operand, offset)
         graph, sequences = self.plan.step.graph, self.op.sliced()
@@ -130,7 +159,7 @@ class _Lowering:
     # Kernels
 
     def run(self, fixed: frozenset[int]) -> Lowered:
-        prepared = self.program.phases[: self.program.prepared]
+        prepared = self.shared
         constants = range(self.op.carries + self.op.sequences, self.inputs)
         is_kept = bool(prepared) and fixed.issuperset(constants)
         return Lowered(
@@ -154,22 +183,27 @@ class _Lowering:
 
     def _driver(self) -> Driver:
         program, plan = self.program, self.plan
-        calls = [phase for phase in program.phases[program.prepared :] if phase.units]
+        first = [phase for phase in program.phases[: program.prepared] if self.own.intersection(phase.slots)]
         return Driver(
             self.label,
             tuple(self._buffers()),
-            int(self.op.body.batch or 1) * plan.per // plan.block if plan.block else 1,
+            plan.parts * (int(self.op.body.batch or 1) * plan.per // plan.block if plan.block else 1),
             plan.block,
             plan.per,
+            plan.parts,
             self.op.steps,
             self.op.reverse,
             tuple(self._place(number) for number in range(len(program.entries))),
             tuple(self._names()),
             self.carries,
-            tuple(Call(phase.symbol, phase.slots, phase.units, self._reads(phase)) for phase in calls),
-            self._memory_bytes if plan.block else 0,
+            self._calls(first),
+            self._calls(program.phases[program.prepared :]),
+            self._memory_bytes if self.has_units else 0,
             aligned(program.scratch_bytes),
         )
+
+    def _calls(self, phases: Iterable[Phase]) -> tuple[Call, ...]:
+        return tuple(Call(p.symbol, p.slots, p.units, self._reads(p)) for p in phases if p.units)
 
     def _reads(self, phase: Phase) -> int:
         buffers = self.kernels[phase.symbol].buffers

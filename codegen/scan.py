@@ -1,8 +1,8 @@
 """Loops as native code: a driver with the signature of a kernel that runs the kernels of a body, step after step.
 
 The driver keeps a table of pointers for the body's kernels in the thread's scratch memory. What an entry points to is
-base + unit * block + step * stride: a unit is a block of rows that goes through all steps on its own. What is carried
-alternates between two places, or lies in the results where it is stacked too.
+base + unit * block + step * stride: a unit is a block of rows that goes through all steps on its own, or through a part of
+them where nothing is carried. What is carried alternates between two places, or lies in the results where it is stacked too.
 """
 
 from __future__ import annotations
@@ -62,8 +62,10 @@ class Call:
 class Driver:
     """One native function with the interface of a `Kernel`.
 
-    `block` is the number of rows of a unit, 0 for all there are; a row of the batch is `per` of these. `places` are the entries of the table and `names` what
-    they are called in dumps; the place of what alternates is None.
+    `block` is the number of rows of a unit, 0 for all there are; a row of the batch is `per` of these.
+    Where nothing is carried a block may be `parts` units. `places` are the
+    entries of the table and `names` what they are called in dumps; the place of what alternates is None. `preparing` is
+    what a unit calls before its first step.
     """
 
     name: str
@@ -71,11 +73,13 @@ class Driver:
     units: int
     block: int
     per: int
+    parts: int
     steps: int
     reverse: bool
     places: tuple[Place | None, ...]
     names: tuple[str, ...]
     carries: tuple[Carry, ...]
+    preparing: tuple[Call, ...]
     calls: tuple[Call, ...]
     memory_bytes: int
     call_scratch: int
@@ -100,7 +104,7 @@ def aligned(nbytes: int) -> int:
 
 def emit_driver(asm: Assembly, driver: Driver) -> None:
     """Writes the driver as a function `void name(table, slots, begin, end, rows, scratch)`."""
-    slots = [slot for call in driver.calls for slot in call.slots]
+    slots = [slot for call in (*driver.preparing, *driver.calls) for slot in call.slots]
     if slots:
         asm.constant_words(f"{driver.name}.slots", slots)
     asm.begin_function(driver.name, PARAMETERS, attributes="nounwind")
@@ -126,13 +130,24 @@ class _Emitter:
         if driver.block:
             count = asm.op(f"mul i64 %rows, {driver.per}") if driver.per > 1 else "%rows"
             blocks = asm.op(f"udiv i64 {asm.op(f'add i64 {count}, {driver.block - 1}')}, {driver.block}")
-            end = self._smaller("%end", blocks)
+            units = asm.op(f"mul i64 {blocks}, {driver.parts}") if driver.parts > 1 else blocks
+            end = self._smaller("%end", units)
         unit = asm.loop_begin("%begin", end, may_be_empty=True, stem="unit")
+        block, steps = unit.index, ("0", str(driver.steps))
+        if driver.parts > 1:
+            block = asm.op(f"udiv i64 {unit.index}, {driver.parts}")
+            steps = self._part(asm.op(f"urem i64 {unit.index}, {driver.parts}"))
         if driver.block:
-            left = asm.op(f"sub i64 {count}, {asm.op(f'mul i64 {unit.index}, {driver.block}')}")
+            left = asm.op(f"sub i64 {count}, {asm.op(f'mul i64 {block}, {driver.block}')}")
             rows = self._smaller(left, str(driver.block))
-        self._unit(unit.index, rows)
+        self._unit(block, rows, steps)
         asm.loop_end(unit)
+
+    def _part(self, number: str) -> tuple[str, str]:
+        """The first step of a part, and the first behind it."""
+        length = -(-self.driver.steps // self.driver.parts)
+        first = self.asm.op(f"mul i64 {number}, {length}")
+        return first, self._smaller(self.asm.op(f"add i64 {first}, {length}"), str(self.driver.steps))
 
     def _used(self) -> set[int]:
         places = [place for place in self.driver.places if place is not None]
@@ -146,8 +161,8 @@ class _Emitter:
         entry = asm.op(f"zext i32 {asm.op(f'load i32, ptr {where}')} to i64")
         return asm.op(f"load ptr, ptr {asm.op(f'getelementptr inbounds ptr, ptr %table, i64 {entry}')}")
 
-    def _unit(self, unit: str, rows: str) -> None:
-        """All steps of one block of rows."""
+    def _unit(self, unit: str, rows: str, steps: tuple[str, str]) -> None:
+        """Steps of one block of rows."""
         places = {number: place for number, place in enumerate(self.driver.places) if place is not None}
         starts = {number: self._start(place, unit) for number, place in places.items()}
         for number, place in places.items():
@@ -155,19 +170,22 @@ class _Emitter:
                 self._set(number, starts[number])
         ends = [(self._start(carry.first, unit), self._start(carry.last, unit)) for carry in self.driver.carries]
         if self.driver.steps:
-            self._steps(unit, rows, starts, ends)
+            self._steps(unit, rows, steps, starts, ends)
         else:
             for carry, (first, last) in zip(self.driver.carries, ends, strict=True):
                 self._copy(last, first, carry.nbytes)
 
-    def _steps(self, unit: str, rows: str, starts: dict[int, str], ends: list[tuple[str, str]]) -> None:
+    def _steps(
+        self, unit: str, rows: str, steps: tuple[str, str], starts: dict[int, str], ends: list[tuple[str, str]]
+    ) -> None:
         driver, asm = self.driver, self.asm
+        self._calls(driver.preparing, 0, rows)
         entering = [
             pointer
             for carry, (first, last) in zip(driver.carries, ends, strict=True)
             for pointer in self._entering(carry, first, last, unit)
         ]
-        step = asm.loop_begin("0", str(driver.steps), carried=[("ptr", name) for name in entering], stem="step")
+        step = asm.loop_begin(*steps, carried=[("ptr", name) for name in entering], stem="step")
         now = self._at_step(
             starts, asm.op(f"sub i64 {driver.steps - 1}, {step.index}") if driver.reverse else step.index
         )
@@ -175,7 +193,7 @@ class _Emitter:
             if pointer != starts[number]:
                 self._set(number, pointer)
         following = list(self._carry(iter(step.carried), now))
-        self._calls(rows)
+        self._calls(driver.calls, sum(len(call.slots) for call in driver.preparing), rows)
         asm.loop_end(step, following)
         finally_at = self._at_step(starts, "0" if driver.reverse else str(driver.steps - 1))
         for carry, (_, last) in zip(driver.carries, ends, strict=True):
@@ -215,9 +233,10 @@ class _Emitter:
             self._set(carry.next, written)
             yield from (written, other, written)
 
-    def _calls(self, rows: str) -> None:
-        asm, first = self.asm, 0
-        for call in self.driver.calls:
+    def _calls(self, calls: Iterable[Call], first: int, rows: str) -> None:
+        """Runs kernels, the first of which has its slots at `first`."""
+        asm = self.asm
+        for call in calls:
             asm.declare(call.symbol, "void", [type for type, _ in PARAMETERS])
             slots = asm.op(f"getelementptr inbounds i32, ptr @{self.driver.name}.slots, i64 {first}")
             first += len(call.slots)
@@ -258,13 +277,16 @@ def format_driver(driver: Driver) -> str:
     outs = [_declared(buffer) for buffer in driver.buffers if buffer.is_output]
     what = f"blocks of {driver.block} rows" if driver.block else "all rows together"
     steps = f"{driver.steps - 1}..0 down" if driver.reverse else f"0..{driver.steps}"
+    part = f" in {driver.parts} parts, each a unit" if driver.parts > 1 else ""
     rows = f"rows * {driver.per}" if driver.per > 1 else "rows"
+    units = f"{driver.parts} * " if driver.parts > 1 else ""
     lines = [
         f"kernel @{driver.name}({', '.join(ins)}) -> {', '.join(outs)}",
         f"  schedule {{{what}, {driver.memory_bytes} bytes of memory each}}",
         f"  parallel {driver.units} units, {driver.grain} a chunk:",
-        f"    for unit in begin..{f'min(end, ceil({rows} / {driver.block}))' if driver.block else 'end'}:",
-        f"      for step in {steps}:",
+        f"    for unit in begin..{f'min(end, {units}ceil({rows} / {driver.block}))' if driver.block else 'end'}:",
+        *(f"      {_call_text(driver, call)}" for call in driver.preparing),
+        f"      for step in {steps}{part}:",
         *(f"        {_call_text(driver, call)}" for call in driver.calls),
     ]
     return "\n".join(lines) + "\n"
@@ -291,6 +313,6 @@ def describe_calls(kernels: Iterable[object]) -> dict[str, str]:
     found: dict[str, dict[str, None]] = {}
     for driver in kernels:
         if isinstance(driver, Driver):
-            for call in driver.calls:
+            for call in (*driver.preparing, *driver.calls):
                 found.setdefault(call.symbol, {})[driver.name] = None
     return {symbol: f"every step of {', '.join(drivers)}" for symbol, drivers in found.items()}

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from types import FunctionType
@@ -18,6 +19,7 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
+import graphc
 from graphc.names import keras_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,38 +91,41 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _reference() -> Iterator[tuple[str, str, str]]:
-    """Title, file and text of every page of the reference. What several modules have is on the page of the first."""
+    """Title, file and text of every page of the reference: one for each module below `keras`, with its submodules."""
     yield "graphc's own", "reference/own.md", _own_page("graphc's own", OWN)
-    seen: set[Any] = set()
-    for module in sorted(keras_names(), key=lambda name: (name == "keras", name)):
-        if objects := {value: names for value, names in _objects(module).items() if value not in seen}:
-            seen.update(objects)
-            yield module, f"reference/{module}.md", _keras_page(module, objects)
+    for title, entries in _keras_pages().items():
+        text = "\n\n".join([f"# {title}", *entries]) + "\n"
+        yield title, f"reference/{title}.md", text
     yield "Inside the compiler", "reference/compiler.md", _own_page("Inside the compiler", FLOORS)
 
 
+def _keras_pages() -> dict[str, list[str]]:
+    """Title and entries of the pages; what several modules have is described in the first of them."""
+    pages: dict[str, list[str]] = {}
+    seen: set[Any] = set()
+    for module in sorted(keras_names(), key=lambda name: (name == "keras", name)):
+        page, below = ".".join(module.split(".")[:2]), ".".join(module.split(".")[2:])
+        found = {value: names for value, names in _objects(module).items() if value not in seen}
+        seen.update(found)
+        for value, names in sorted(found.items(), key=lambda item: item[1][0].lower()):
+            name = value.__name__ if value.__name__ in names else names[0]
+            entry = pages.setdefault(page, [])
+            entry += _entry(value, f"{below}.{name}".lstrip("."))
+            if others := [f"`{other}`" for other in names if other != name]:
+                entry.append(f"Also called {', '.join(others)}.")
+    return pages
+
+
 def _objects(module: str) -> dict[Any, list[str]]:
-    """Classes and functions that graphc has of a module of Keras, each with its names, the shortest at the end."""
+    """Classes and functions that graphc has of a module of Keras, each with its names."""
     found: dict[Any, list[str]] = {}
     for name in sorted(keras_names()[module]):
-        path = f"{module}.{name}".replace("keras", "graphc", 1)
-        try:
-            value = reduce(getattr, path.split(".")[1:], importlib.import_module("graphc"))
-        except (AttributeError, ImportError):
-            continue
-        if inspect.isclass(value) or inspect.isfunction(value):
-            found.setdefault(value, []).append(name)
+        path = f"{module}.{name}".split(".")[1:]
+        with suppress(AttributeError, ImportError):
+            value = reduce(getattr, path, graphc)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                found.setdefault(value, []).append(name)
     return found
-
-
-def _keras_page(module: str, objects: dict[Any, list[str]]) -> str:
-    parts = [f"# {module}", "What is missing of Keras stands in [the table](../keras.md)."]
-    for value, names in sorted(objects.items(), key=lambda item: item[1][0].lower()):
-        name = value.__name__ if value.__name__ in names else names[0]
-        parts += _entry(value, name)
-        if others := [f"`{other}`" for other in names if other != name]:
-            parts.append(f"Also called {', '.join(others)}.")
-    return "\n\n".join(parts) + "\n"
 
 
 def _own_page(title: str, modules: dict[str, tuple[str, ...]]) -> str:
@@ -154,19 +159,25 @@ def _methods(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 def _signature(value: Any, name: str) -> str:
-    parameters = [_parameter(p) for p in inspect.signature(value).parameters.values() if p.name != "self"]
+    parameters = list(_parameters(value))
     line = f"{name}({', '.join(parameters)})"
     if len(line) > WIDTH:
         line = f"{name}(\n" + "".join(f"    {parameter},\n" for parameter in parameters) + ")"
     return f"```python\n{line}\n```"
 
 
-def _parameter(parameter: inspect.Parameter) -> str:
-    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
-    default = parameter.default
-    if default is parameter.empty:
-        return f"{stars}{parameter.name}"
-    return f"{parameter.name}={default.__name__ if callable(default) else repr(default)}"
+def _parameters(value: Any) -> Iterator[str]:
+    """Names and defaults, as one would write them."""
+    has_star = False
+    for parameter in inspect.signature(value).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not has_star:
+            yield "*"
+        has_star |= parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        default = parameter.default
+        if default is not parameter.empty:
+            yield f"{parameter.name}={default.__name__ if callable(default) else repr(default)}"
+        elif parameter.name != "self":
+            yield str(parameter.replace(annotation=parameter.empty))
 
 
 def _prose(value: Any) -> str:

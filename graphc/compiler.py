@@ -316,13 +316,17 @@ def apply_passes(graph: Graph, names: Sequence[str] | None = None, options: Comp
 
 
 def prepare_forward(graph: Graph, options: CompileOptions | None = None) -> Graph:
-    """A traced forward graph made ready for gradients: with what makes the backward graph cheaper too."""
+    """A traced forward graph made ready for gradients: with what makes the backward graph cheaper too.
+
+    It is verified when the joint graph is compiled, and if that comes out of the cache, it was.
+    """
     from graphc.primitives.scan_gradient import keep_residuals
     from passes.canonicalize import canonicalize
     from passes.hoist import hoist
     from passes.manager import run_passes
 
-    return run_passes(graph, (canonicalize, hoist, keep_residuals), verify=(options or compile_options()).verify)
+    verify = (options or compile_options()).verify
+    return run_passes(graph, (canonicalize, hoist, keep_residuals), verify=verify if verify > 1 else 0)
 
 
 def gradients(graph: Graph, loss: Value, wrt: Sequence[Value], leaves: Collection[Value] = ()) -> Graph:

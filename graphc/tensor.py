@@ -137,7 +137,7 @@ class Tensor(Operators):
 
     @property
     def dtype(self) -> str:
-        return str(self.value.dtype.numpy.name)
+        return self.value.dtype.long_name
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -12,8 +12,9 @@ from graphc.ir.graph import Graph
 from graphc.ir.loop import Loop
 from graphc.ir.nest import Affine, Expr, Load, Nest, Position, RowCount, walk
 from graphc.ir.op import Alias, Node, Parameter, Role, Value
+from graphc.ir.remarks import inside
 from graphc.ir.resize import with_rows
-from graphc.ir.rewrite import rebuild, replace_results
+from graphc.ir.rewrite import reading, replace_results
 from graphc.ir.types import Rows, TensorType
 from graphc.primitives.source import Constant
 
@@ -22,20 +23,24 @@ NewBody = Callable[[Loop], Graph]
 BLOCK = 16  # most rows of a block: enough for full register tiles, few enough to stay in the cache next to the core
 BLOCK_BYTES = 128 * 1024  # of the largest value of a block whose rows share nothing
 LEAST = 4  # and the fewest that are worth a block
-BLOCKS = 4  # blocks there should be, where the batch has the rows
+BLOCKS = 4  # blocks there should be, where the batch has the rows, or else the steps
+LARGE = 256 * 1024  # bytes that a loop computes in all, from which it is worth cutting into parts
 
 
 def change_bodies(graph: Graph, change: NewBody) -> Graph:
     """The graph with another body in every loop; the same graph if none changed. Equal bodies stay one object."""
+    if not any(isinstance(node.op, Loop) for node in graph.nodes):
+        return graph
     known: dict[Hashable, Graph] = {}
     nodes: list[Node] = []
     mapping: dict[Value, Value] = {}
     for old in graph.nodes:
-        node = rebuild(old, tuple(mapping.get(v, v) for v in old.inputs))
+        node = reading(old, mapping)
         if isinstance(op := node.op, Loop):
             key = op.body, op.carries, op.sequences
             if key not in known:
-                known[key] = change(op)
+                with inside(node):
+                    known[key] = change(op)
             node = node if known[key] is op.body else replace(node, op=replace(op, body=known[key]))
         nodes.append(node)
         mapping.update((o, n) for o, n in zip(old.outputs, node.outputs, strict=True) if o != n)
@@ -87,6 +92,17 @@ def block_of(op: Loop) -> tuple[int, int]:
     return max(many or sizes, default=rows), per
 
 
+def parts_of(op: Loop, block: int, per: int) -> int:
+    """Into how many units of work the steps of a block are cut, where the blocks are few. Only where nothing is carried:
+    then any step may be first."""
+    blocks = int(op.body.batch or 1) * per // block if block else 1
+    nbytes = op.steps * sum(value.type.nbytes for node in op.body.nodes for value in node.outputs)
+    if op.carries or blocks >= BLOCKS or nbytes < LARGE:
+        return 1
+    length = math.ceil(op.steps * blocks / BLOCKS)
+    return math.ceil(op.steps / length)
+
+
 def _pers(body: Graph) -> Iterator[int]:
     """How many elements a row of the batch adds, for every value."""
     for value in body.values():
@@ -116,7 +132,7 @@ def step_graph(op: Loop, block: int, per: int) -> Graph:
         inputs.append(weight)
     nodes: list[Node] = []
     for node in body.nodes:
-        nodes.append(rebuild(node, tuple(mapping.get(value, value) for value in node.inputs)))
+        nodes.append(reading(node, mapping))
         mapping.update((o, n) for o, n in zip(node.outputs, nodes[-1].outputs, strict=True) if o != n)
     outputs = tuple(dict.fromkeys(mapping.get(value, value) for value in body.outputs))
     return Graph(body.name, tuple(inputs), tuple(nodes), outputs)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from graphc.ir.graph import Graph
-from graphc.ir.op import Array
+from graphc.ir.op import Array, Node
 from graphc.ir.remarks import Remark, collect_remarks
 from graphc.ir.text import print_graph, write_graph
 from graphc.ir.verify import VerifyError
@@ -44,7 +44,7 @@ def run_passes(
     """
     run = _Run(verify, _Dump(dump) if dump else None)
     if verify:
-        verify_graph(graph)
+        verify_graph(graph, run.good)
     if run.dump:
         run.dump.write("input", graph)
     for step in passes:
@@ -61,6 +61,7 @@ class _Run:
         self.verify = verify
         self.dump = dump
         self.expected: tuple[Array, ...] | None = None
+        self.good: set[Node] = set()  # verified, of any graph so far
 
     def step(self, step: Pass, graph: Graph) -> Graph:
         """The graph after one pass, checked and written down."""
@@ -86,7 +87,7 @@ class _Run:
     def _check(self, name: str, before: Graph, after: Graph) -> None:
         if not self.verify:
             return
-        if problem := _invalid(before, after) or (self.verify > 1 and self._changed_numbers(before, after)):
+        if problem := _invalid(before, after, self.good) or (self.verify > 1 and self._changed_numbers(before, after)):
             error = PassError(f"pass {name} made a wrong graph: {problem}; {self._repeat(name)}")
             error.add_note(f"the graph after {name}:\n{_printed(after)}")
             raise error
@@ -103,12 +104,12 @@ class _Run:
         return f"to repeat it: python -m graphc opt {self.dump.last} -p {name}"
 
 
-def _invalid(before: Graph, after: Graph) -> str:
+def _invalid(before: Graph, after: Graph, good: set[Node]) -> str:
     """Which law the new graph breaks, in words; empty if none."""
     if before.inputs != after.inputs:
         return "the graph has other inputs than before"
     try:
-        verify_graph(after)
+        verify_graph(after, good)
     except VerifyError as error:
         return str(error)
     return ""

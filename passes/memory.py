@@ -13,8 +13,10 @@ from graphc.ir.remarks import remark
 from graphc.primitives.source import Constant
 from passes.facts import root
 from passes.inplace import reusable_operands
-from passes.loops import block_of, step_graph
+from passes.loops import block_of, parts_of, step_graph
 from passes.offsets import aligned, alive_at_once, pack
+
+MOST = 1 << 62  # bytes of an arena: sums of offsets and sizes stay within signed 64-bit numbers
 
 
 def plan_memory(graph: Graph, arena: bool = True) -> MemoryPlan:
@@ -23,7 +25,8 @@ def plan_memory(graph: Graph, arena: bool = True) -> MemoryPlan:
     A result of a kernel takes the memory of an operand that dies there where the kernel reads it element by element; an
     update is computed in the state's own array where all other readers of the state and all checks come before; other
     updates are copies at the end. With `arena=False` nothing is shared and all updates are copies: slower, but the
-    numbers must be the same. ValueError if two results share memory (`fuse` gives each its own).
+    numbers must be the same. ValueError if two results share memory (`fuse` gives each its own); MemoryError for more
+    bytes than 64-bit offsets can count.
     """
     planner = _Planner(graph, shares=arena)
     planner.run()
@@ -145,6 +148,10 @@ class _Planner:
         lasts = [self.buffers[i].last if self.shares else self.end for i in arena]
         firsts = [self.buffers[i].first if self.shares else 0 for i in arena]
         sizes = [self.buffers[i].nbytes for i in arena]
+        if (total := sum(map(aligned, sizes))) > MOST:
+            raise MemoryError(
+                f"{self.graph.name} needs {total:,} bytes: no machine has as many; make its shapes smaller"
+            )
         bound = alive_at_once(sizes, firsts, lasts)
         offsets, arena_bytes = pack(sizes, firsts, lasts)
         for i, offset in zip(arena, offsets, strict=True):
@@ -176,7 +183,13 @@ def _plan_loop(op: Loop, arena: bool) -> LoopPlan:
     block, per = block_of(op)
     graph = step_graph(op, block, per)
     place = {value: i for i, value in enumerate(dict.fromkeys(op.body.outputs))}
-    return LoopPlan(block, per, plan_memory(graph, arena), tuple(place[value] for value in op.body.outputs))
+    return LoopPlan(
+        block,
+        per,
+        parts_of(op, block, per),
+        plan_memory(graph, arena),
+        tuple(place[value] for value in op.body.outputs),
+    )
 
 
 def _last_uses(graph: Graph, end: int) -> dict[Value, int]:

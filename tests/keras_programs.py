@@ -144,6 +144,49 @@ def fit(k: Any) -> Results:
 
 
 @program(tolerance=1e-4)
+def outputs_by_name(k: Any) -> Results:
+    """Losses and metrics of outputs given as dicts, in another order than that of the outputs; one is a function."""
+
+    def near(y_true: Any, y_pred: Any) -> Any:
+        return k.ops.cast(k.ops.abs(y_true - y_pred) < 1, "float32")
+
+    k.utils.set_random_seed(SEED)
+    x = k.Input((24,))
+    ends = {"a": k.layers.Dense(1)(x), "b": k.layers.Dense(CLASSES, "softmax")(x)}
+    model = k.Model(x, ends)
+    losses = {"b": "sparse_categorical_crossentropy", "a": "mse"}
+    model.compile("sgd", losses, metrics={"b": ["acc"], "a": ["mae", near]}, loss_weights={"a": 0.5, "b": 2.0})
+    targets = {"a": ROWS[:, :1], "b": ROW_LABELS}
+    history = model.fit(ROWS, targets, batch_size=BATCH, epochs=2, verbose=0).history
+    return {"exact names": list(history), **history, "evaluate": model.evaluate(ROWS, targets, verbose=0)}
+
+
+@program(tolerance=1e-4)
+def own_loss(k: Any) -> Results:
+    """Nothing is compiled but the optimizer: no permutation goes into building."""
+    k.utils.set_random_seed(SEED)
+
+    class Absolute(k.Model):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.error = k.metrics.Mean(name="error")
+
+        def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True) -> Any:
+            error = k.ops.mean(k.ops.abs(y - y_pred))
+            self.error.update_state(error)
+            return error + sum(self.losses)
+
+        @property
+        def metrics(self) -> list[Any]:
+            return [self.error]
+
+    x = k.Input((24,))
+    model = Absolute(x, k.layers.Dense(1, kernel_regularizer="l1")(x))
+    model.compile("sgd")
+    return dict(model.fit(ROWS, ROWS[:, :1] * 2, batch_size=BATCH, epochs=3, verbose=0).history)
+
+
+@program(tolerance=1e-4)
 def dropout_losses(k: Any) -> Results:
     return trained(mlp(k, k.optimizers.SGD(0.05), dropout=0.4), ROWS, ROW_LABELS, 20)
 

@@ -66,14 +66,15 @@ def test_multi_head_attention_is_what_it_is_named_after(which: str) -> None:
     layer = n.MultiHeadAttention(2, 5, value_dim=3, bias_initializer="he_uniform")
     source = X if which in ("causal", "all") else VALUE
     times, sources = X.shape[1], source.shape[1]
-    seen, masks = np.ones((3, times, sources), bool), {}
+    seen, masks = np.ones((3, times, sources), bool), dict[str, Any]()
     if which in ("value_mask", "all"):
         masks["value_mask"] = np.arange(sources) < np.array([[2], [sources], [4]])
         seen &= masks["value_mask"][:, None]
     if which in ("attention_mask", "all"):
-        masks["attention_mask"] = _rng.random((3, times, sources)) < 0.6
-        masks["attention_mask"][..., 0] = True
-        seen &= masks["attention_mask"]
+        allowed = _rng.random((3, times, sources)) < 0.6
+        allowed[..., 0] = True
+        masks["attention_mask"] = allowed
+        seen &= allowed
     if which in ("causal", "all"):
         seen &= np.tri(times, dtype=bool)
         masks["use_causal_mask"] = True

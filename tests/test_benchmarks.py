@@ -50,6 +50,11 @@ MFLOP = {
     "W5-infer-1": 3628,
     "W5-infer-8": 29025,
     "mobilenet-infer-1": 601.5,
+    "W6-lstm": 629.7,
+    "W6-rows": 1616,
+    "W7-train": 41876,
+    "W7-infer-1": 872.4,
+    "gpt-train": 145262,
     "W8-ae": 282.1,
     "W8-logreg": 4.014,
 }

@@ -51,6 +51,37 @@ def test_gradients_of_functions_and_of_random_layers() -> None:
     assert keras.gradcheck(lambda x: drop(x, training=True) * x, (3, 4))
 
 
+class Root(layers.SimpleRNNCell):
+    """A cell whose root has a slope without end at zero."""
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+        h = ops.sqrt(ops.abs(ops.matmul(inputs, self.kernel)))
+        return h, [h]
+
+
+def recurrent(**arguments: Any) -> Any:
+    made = keras.Sequential([keras.Input((6, 5)), layers.RNN(Root(3), name="roots"), layers.Dense(2)])
+    made.compile(optimizer="sgd", loss="mse", **arguments)
+    return made
+
+
+def test_the_op_and_the_step_inside_a_loop_are_named() -> None:
+    made = recurrent(check_numerics=True)
+    x, y = np.random.default_rng(5).random((4, 6, 5), np.float32), np.zeros((4, 2), np.float32)
+    assert np.isfinite(made.train_on_batch(x, y))
+    x[2, 5] = 0.0
+    with pytest.raises(NumericsError, match=r"^layer .*roots/root, \w+, backward, step 5 of 6: ") as caught:
+        made.train_on_batch(x, y)
+    assert (caught.value.direction, caught.value.index) == ("backward", (2, 0))
+    with pytest.raises(NumericsError, match=r"step 5 of 6: .* 3 such elements of 9;"):
+        made.train_on_batch(x[:3], y[:3])
+
+
+def test_kernels_inside_of_loops_are_checked_too() -> None:
+    kernels = keras.check(recurrent(), batch_size=3).kernels
+    assert "scan" in kernels and any("sqrt" in name for name in kernels)
+
+
 def test_a_wrong_gradient_is_named() -> None:
     with pytest.raises(GradientError, match=r"the gradient of input1: .*, error 5\.0e-01") as caught:
         keras.gradcheck(lambda x, y: x + ops.stop_gradient(y) * y, (3, 4), (3, 4))

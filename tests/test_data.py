@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -127,6 +128,21 @@ def test_the_length_of_sequences_may_change_from_batch_to_batch() -> None:
     model.fit(iter(two), verbose=0)
     losses = [model.evaluate(a, b, verbose=0) for a, b in two]
     assert model.evaluate(iter(two), verbose=0) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_a_generator_goes_on_where_an_epoch_stopped() -> None:
+    """A generator that validates is not closed with the first epoch, nor loses a batch."""
+    drawn: dict[str, list[int]] = {"train": [], "validation": []}
+
+    def endless_numbers(name: str) -> Iterator[Any]:
+        for number in itertools.count():
+            drawn[name].append(number)
+            yield X[:BATCH] + number, Y[:BATCH]
+
+    options = {"validation_data": endless_numbers("validation"), "validation_steps": 2}
+    logs = net().fit(endless_numbers("train"), steps_per_epoch=3, epochs=4, verbose=0, **options).history
+    assert len(logs["val_loss"]) == 4
+    assert drawn == {"train": list(range(12)), "validation": list(range(8))}
 
 
 def two_headed(metrics: bool = True) -> Any:

@@ -45,3 +45,9 @@ def test_model_is_unchanged_and_usable_after_bad_data(name: str) -> None:
     model.fit(training.X + 1, training.LABELS, verbose=0)
     assert int(model.optimizer.iterations) == iterations + 1
     assert k.ops.convert_to_numpy(model.predict(training.X, verbose=0)).shape == (10, 3)
+
+
+def test_a_layer_too_large_for_any_machine_is_a_memory_error() -> None:
+    with pytest.raises(MemoryError):
+        k.Sequential([k.Input((10**9,)), k.layers.Dense(10**9)])
+    assert k.layers.Dense(2)(np.ones((1, 3), "float32")).shape == (1, 2)

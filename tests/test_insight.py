@@ -16,7 +16,7 @@ from graphs import sgd
 from nets import F32, NETS, cnn, dropout, embedding, mlp, parameter
 
 from graphc.compiler import analyse, compile_graph
-from graphc.insight.check import CheckFailure, check_graph
+from graphc.insight.check import CheckFailure, _kernel_difference, check_graph
 from graphc.insight.diff import compare
 from graphc.insight.doctor import examine
 from graphc.insight.memory import memory_of
@@ -245,6 +245,19 @@ def test_the_check_names_a_wrong_kernel() -> None:
         y = fn.tanh(b, b.add(Liar(), fn.sum(b, y, 1)))
     with pytest.raises(CheckFailure, match=r"^kernel sum_liar_tanh\.0 \(liar, forward\): .* elements differ"):
         check_graph(b.build((y,)), options=PLAIN)
+
+
+def test_only_what_rounding_decides_may_be_otherwise() -> None:
+    b = Builder("gate")
+    x = b.input("x", TensorType((2000,)))
+    graph = b.build((fn.gt(b, x, 1.0),))
+    array = np.linspace(2.0, 3.0, 2000, dtype=np.float32)
+    array[7] = np.nextafter(np.float32(1), np.float32(2))
+    right = array > 1
+    for at, accepted in ((7, True), (8, False)):
+        other = right.copy()
+        other[at] = not right[at]
+        assert (_kernel_difference(graph, [array], [right], [other]) == "") is accepted
 
 
 # Memory

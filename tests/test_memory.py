@@ -209,3 +209,14 @@ def test_offsets_of_thousands_of_buffers_are_quick_and_tight() -> None:
     alive = [sum(aligned(s) for s, f, e in zip(sizes, firsts, lasts, strict=True) if f <= t <= e) for t in range(1040)]
     assert max(alive) <= total <= 1.15 * max(alive)
     assert len(offsets) == 3000
+
+
+@pytest.mark.parametrize("rows", [1 << 60, 1 << 62, (1 << 63) + 1, (1 << 64) + 8, (1 << 126) + 3])
+def test_sizes_beyond_64_bits_are_refused_and_not_wrapped(rows: int) -> None:
+    """The last ones are a few bytes in arithmetic of 64 bits."""
+    b = Builder("beyond")
+    x = tensor(b, "x", 8)
+    wide = fn.sum(b, fn.exp(b, fn.broadcast(b, x, (rows, 8), (1,))), 1)
+    graph = b.build([fn.sum(b, fn.cumsum(b, wide, 0), 0)])
+    with pytest.raises(MemoryError, match=r"^beyond needs [\d,]{25,} bytes: no machine has as many"):
+        plan_memory(graph)

@@ -49,6 +49,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return write_report(tmp_path_factory.mktemp("report") / "cnn.html", compile_graph(step(), PLAIN), runs=3)
 
 
+@pytest.fixture(scope="module")
+def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a training step with loops."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAPHC_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        keep_roof(Roof(100.0, 20.0, "no measurement", "none either"), 2)
+        model = keras.Sequential([keras.Input((6, 5)), keras.layers.LSTM(7), keras.layers.Dense(3)])
+        model.compile(optimizer="sgd", loss="mse")
+        path: Path = model.explain(tmp_path_factory.mktemp("report") / "lstm.html", batch_size=4, runs=3)
+        return path
+
+
 # What is in it
 
 
@@ -70,7 +82,7 @@ def test_the_record_holds_every_stage_kernel_and_time(report: Path) -> None:
         assert kernel["loops"].startswith("kernel @") and "define void" in kernel["llvm"] and "ret" in kernel["asm"]
     assert all(step["us"] > 0 and step["share"] is not None for step in record["steps"])
     assert record["memory"]["arena"] == exe.memory_plan.arena_bytes
-    assert any("not fused with" in message for _, _, message in record["stages"][stages.index("fuse")]["remarks"])
+    assert any("not fused with" in message for _, _, message, _ in record["stages"][stages.index("fuse")]["remarks"])
 
 
 def test_the_story_of_a_pass_is_what_it_changed() -> None:
@@ -80,6 +92,28 @@ def test_the_story_of_a_pass_is_what_it_changed() -> None:
     for chapter in chapters.values():
         names = {name for node in chapter.graph.nodes for name in node.names[:1]}
         assert all((name in names) == (mark != "-") for mark, name, _ in chapter.changes if mark == "+")
+
+
+def test_loops_show_what_is_in_them(recurrent: Path) -> None:
+    record = record_of(recurrent)
+    loops = {name: body for name, body in record["bodies"].items() if body["loop"]}
+    assert [body["loop"].split(";")[0] for body in loops.values()] == [
+        "6 steps, from the first to the last",
+        "6 steps, from the last to the first",
+    ]
+    name, body = next(iter(loops.items()))
+    assert any(line.startswith("    ") and "tanh" in line for line, _, _ in body["lines"])
+    fuse = next(stage for stage in record["stages"] if stage["name"] == "fuse")
+    assert any(loop == name and "fused with" in message for _, _, message, loop in fuse["remarks"])
+    assert any(owner == name and f"in %{name}: " in line and "tanh" in line for _, owner, line in fuse["changes"])
+    inner = [kernel for kernel in record["kernels"] if kernel["computes"].startswith("every step of ")]
+    assert inner and all(set(kernel["nodes"]) <= set(loops) and kernel["nodes"] for kernel in inner)
+
+
+def test_the_kernels_of_a_computation_share_its_time(recurrent: Path) -> None:
+    for step in record_of(recurrent)["steps"]:
+        assert len(step["parts"]) == len(step["kernels"])
+        assert sum(step["parts"]) <= 2 * step["us"] + 0.01 and min(step["parts"]) >= 0
 
 
 def test_names_of_users_cannot_become_elements() -> None:
@@ -183,6 +217,20 @@ def test_kernels_show_loops_llvm_and_assembly_side_by_side(opened: Browser) -> N
     texts = opened.value("[...document.querySelectorAll('#view-kernels pre')].map((e) => e.textContent)")
     name = opened.value("state.selected.name")
     assert len(texts) == 3 and all(name in text for text in texts)
+
+
+def test_what_is_in_a_loop_is_found_and_leads_to_the_loop(browser: Browser, recurrent: Path) -> None:
+    browser.complaints.clear()
+    browser.open(recurrent)
+    browser.press("/")
+    browser.type("= tanh")
+    assert browser.value("document.querySelector('#found li').textContent").startswith("in loop")
+    browser.press("Enter")
+    browser.wait(f"{ASIDE}.includes('every step')")
+    loop = browser.value("state.selected.name")
+    assert browser.value(f"state.record.bodies[{json.dumps(loop)}].loop").startswith("6 steps")
+    times = browser.value("[...document.querySelectorAll('#view-kernels li')].map((e) => e.textContent)")
+    assert any(text.endswith("in a loop") for text in times) and browser.complaints == []
 
 
 def test_passes_filter_their_lines(opened: Browser) -> None:

@@ -167,7 +167,7 @@ def wrong_attribute(pick: random.Random, graph: Graph) -> Graph:
     node = graph.nodes[at]
     values = getattr(node.op, name)
     i = pick.randrange(len(values))
-    op = replace(node.op, **{name: (*values[:i], int(values[i]) + 1, *values[i + 1 :])})  # type: ignore[type-var]
+    op = replace(node.op, **{name: (*values[:i], int(values[i]) + 1, *values[i + 1 :])})
     return with_node(graph, at, replace(node, op=op))
 
 

@@ -14,11 +14,15 @@ from jax import lax
 from benchmarks.architecture import (
     BATCH_NORM_EPSILON,
     BATCH_NORM_MOMENTUM,
+    LAYER_NORM_EPSILON,
+    LSTM,
     Conv2D,
     Dense,
     DepthwiseConv2D,
+    Embedding,
     Layers,
     MaxPool2D,
+    SelfAttention,
     Weights,
     apply,
 )
@@ -31,6 +35,7 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": jax.nn.relu,
     "relu6": jax.nn.relu6,
+    "gelu": partial(jax.nn.gelu, approximate=False),
     "sigmoid": jax.nn.sigmoid,
     "softmax": jax.nn.softmax,
 }
@@ -95,7 +100,7 @@ def _adam(weights: Any, gradients: Any, first: Any, second: Any, count: Any) -> 
 
 
 def _sparse_categorical_crossentropy(logits: Any, y: Any) -> Any:
-    return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1).mean()
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[..., None], axis=-1).mean()
 
 
 def _binary_crossentropy(logits: Any, y: Any) -> Any:
@@ -165,6 +170,43 @@ class _JaxOps:
             return x
         self._key, key = jax.random.split(self._key)
         return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0)
+
+    def embedding(self, layer: Embedding, x: Any) -> Any:
+        return self._next()["embeddings"][x]
+
+    def positions(self, x: Any) -> Any:
+        return x + self._next()["positions"]
+
+    def lstm(self, layer: LSTM, x: Any) -> Any:
+        w = self._next()
+        projected = jnp.swapaxes(x @ w["kernel"] + w["bias"], 0, 1)
+
+        def step(states: Any, z: Any) -> Any:
+            h, c = states
+            i, f, g, o = jnp.split(z + h @ w["recurrent_kernel"], 4, axis=-1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+        zeros = jnp.zeros((x.shape[0], layer.units))
+        return lax.scan(step, (zeros, zeros), projected)[0][0]
+
+    def layer_norm(self, x: Any) -> Any:
+        w = self._next()
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = (centred * centred).mean(axis=-1, keepdims=True)
+        return centred * lax.rsqrt(variance + LAYER_NORM_EPSILON) * w["gamma"] + w["beta"]
+
+    def attention(self, layer: SelfAttention, x: Any) -> Any:
+        w = self._next()
+        q, k, v = (
+            jnp.einsum("ntd,dhc->nthc", x, w[f"{name}_kernel"]) + w[f"{name}_bias"]
+            for name in ("query", "key", "value")
+        )
+        found = jax.nn.dot_product_attention(q, k, v, is_causal=layer.causal)
+        return jnp.einsum("nthc,hcd->ntd", found, w["output_kernel"]) + w["output_bias"]
+
+    def average_steps(self, x: Any) -> Any:
+        return x.mean(axis=1)
 
     def add(self, x: Any, y: Any) -> Any:
         return x + y

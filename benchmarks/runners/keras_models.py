@@ -7,18 +7,25 @@ from typing import Any
 from benchmarks.architecture import (
     BATCH_NORM_EPSILON,
     BATCH_NORM_MOMENTUM,
+    LAYER_NORM_EPSILON,
+    LSTM,
     Activation,
     BatchNorm,
     Conv2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
+    GlobalAveragePool1D,
     GlobalAveragePool2D,
     Layer,
+    LayerNorm,
     Layers,
     MaxPool2D,
+    Positions,
     Residual,
+    SelfAttention,
 )
 from benchmarks.materials import LayerWeights
 from benchmarks.workloads import Network
@@ -38,15 +45,20 @@ def compiled_model(keras: Any, network: Network, weights: list[LayerWeights]) ->
 
 def _sequential(keras: Any, network: Network) -> tuple[Any, list[Any]]:
     layers = [made for layer in network.layers for made in _create(keras, layer)]
-    model = keras.Sequential([keras.Input(network.input_shape), *layers])
+    model = keras.Sequential([_input(keras, network), *layers])
     return model, [layer for layer in layers if layer.weights]
 
 
 def _functional(keras: Any, network: Network) -> tuple[Any, list[Any]]:
     weighted: list[Any] = []
-    inputs = keras.Input(network.input_shape)
+    inputs = _input(keras, network)
     outputs = _connect(keras, network.layers, inputs, weighted)
     return keras.Model(inputs, outputs), weighted
+
+
+def _input(keras: Any, network: Network) -> Any:
+    is_ids = isinstance(network.layers[0], Embedding)
+    return keras.Input(network.input_shape, dtype="int32" if is_ids else "float32")
 
 
 def _connect(keras: Any, layers: Layers, x: Any, weighted: list[Any]) -> Any:
@@ -55,6 +67,10 @@ def _connect(keras: Any, layers: Layers, x: Any, weighted: list[Any]) -> Any:
         if isinstance(layer, Residual):
             body, shortcut = (_connect(keras, part, x, weighted) for part in (layer.body, layer.shortcut))
             x = keras.layers.Add()([body, shortcut])
+        elif isinstance(layer, SelfAttention):
+            made = keras.layers.MultiHeadAttention(layer.heads, x.shape[-1] // layer.heads)
+            x = made(x, x, use_causal_mask=layer.causal)
+            weighted.append(made)
         else:
             for made in _create(keras, layer):
                 x = made(x)
@@ -87,8 +103,31 @@ def _create(keras: Any, layer: Layer) -> list[Any]:
             return [layers.Flatten()]
         case Dropout():
             return [layers.Dropout(layer.rate)]
-        case Residual():
-            raise TypeError("a Residual is connected by _connect")
+        case Embedding():
+            return [layers.Embedding(layer.ids, layer.width)]
+        case Positions():
+            return [_positions(keras)]
+        case LSTM():
+            return [layers.LSTM(layer.units)]
+        case LayerNorm():
+            return [layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON)]
+        case GlobalAveragePool1D():
+            return [layers.GlobalAveragePooling1D()]
+        case Residual() | SelfAttention():
+            raise TypeError(f"a {type(layer).__name__} is connected by _connect")
+
+
+def _positions(keras: Any) -> Any:
+    """A layer that adds a trained row to each step."""
+
+    class AddPositions(keras.layers.Layer):  # type: ignore[misc]
+        def build(self, shape: Any) -> None:
+            self.table = self.add_weight(shape[1:], name="positions")
+
+        def call(self, x: Any) -> Any:
+            return x + self.table
+
+    return AddPositions()
 
 
 def _padding(keras: Any, layer: Conv2D | DepthwiseConv2D) -> tuple[list[Any], str]:

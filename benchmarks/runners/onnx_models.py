@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ from onnx import TensorProto, checker, helper, numpy_helper
 
 from benchmarks.architecture import (
     BATCH_NORM_EPSILON,
+    LAYER_NORM_EPSILON,
+    LSTM,
     Conv2D,
     Dense,
     DepthwiseConv2D,
+    Embedding,
     MaxPool2D,
+    SelfAttention,
     apply,
     summarize,
 )
@@ -59,6 +64,7 @@ class _OnnxOps:
         self._weights = weights
         self._channels = 0
         self._flattened = False
+        self._has_steps = False
 
     def dense(self, layer: Dense, x: str) -> str:
         weights = next(self._weights)
@@ -66,6 +72,8 @@ class _OnnxOps:
         if self._flattened:
             kernel = _in_nchw_order(kernel, self._channels)
             self._flattened = False
+        if self._has_steps:
+            return self._projected(x, kernel, weights["bias"])
         return self._node("Gemm", x, self._constant(kernel), self._constant(weights["bias"]))
 
     def conv(self, layer: Conv2D, x: str) -> str:
@@ -97,12 +105,57 @@ class _OnnxOps:
     def dropout(self, rate: float, x: str) -> str:
         return x
 
+    def embedding(self, layer: Embedding, x: str) -> str:
+        raise TypeError("no workload of inference has an Embedding")
+
+    def positions(self, x: str) -> str:
+        raise TypeError("no workload of inference has Positions")
+
+    def lstm(self, layer: LSTM, x: str) -> str:
+        raise TypeError("no workload of inference has an LSTM")
+
+    def layer_norm(self, x: str) -> str:
+        w = next(self._weights)
+        self._has_steps = True
+        return self._node(
+            "LayerNormalization", x, self._constant(w["gamma"]), self._constant(w["beta"]), epsilon=LAYER_NORM_EPSILON
+        )
+
+    def attention(self, layer: SelfAttention, x: str) -> str:
+        if layer.causal:
+            raise TypeError("no workload of inference has causal attention")
+        w = next(self._weights)
+        features, heads, width = w["query_kernel"].shape
+        cut = self._constant(np.array([0, 0, heads, width]))
+
+        def projected(name: str, order: list[int]) -> str:
+            kernel, bias = w[f"{name}_kernel"].reshape(features, -1), w[f"{name}_bias"].ravel()
+            return self._node("Transpose", self._node("Reshape", self._projected(x, kernel, bias), cut), perm=order)
+
+        q, k, v = projected("query", [0, 2, 1, 3]), projected("key", [0, 2, 3, 1]), projected("value", [0, 2, 1, 3])
+        scores = self._node("Mul", self._node("MatMul", q, k), self._constant(np.float32(1 / sqrt(width))))
+        found = self._node("MatMul", self._node("Softmax", scores, axis=-1), v)
+        joined = self._node("Transpose", found, perm=[0, 2, 1, 3])
+        joined = self._node("Reshape", joined, self._constant(np.array([0, 0, features])))
+        return self._projected(joined, w["output_kernel"].reshape(-1, features), w["output_bias"])
+
+    def average_steps(self, x: str) -> str:
+        self._has_steps = False
+        return self._node("ReduceMean", x, axes=[1], keepdims=0)
+
+    def _projected(self, x: str, kernel: Array, bias: Array) -> str:
+        return self._node("Add", self._node("MatMul", x, self._constant(kernel)), self._constant(bias))
+
     def add(self, x: str, y: str) -> str:
         return self._node("Add", x, y)
 
     def activation(self, name: str, x: str) -> str:
         if name == "relu6":
             return self._node("Clip", x, self._constant(np.float32(0)), self._constant(np.float32(6)))
+        if name == "gelu":  # this set of operations has none of its own; the engines know the pattern
+            erf = self._node("Erf", self._node("Div", x, self._constant(np.float32(sqrt(2)))))
+            product = self._node("Mul", x, self._node("Add", erf, self._constant(np.float32(1))))
+            return self._node("Mul", product, self._constant(np.float32(0.5)))
         return self._node({"relu": "Relu", "sigmoid": "Sigmoid", "softmax": "Softmax"}[name], x)
 
     def _conv(self, layer: Conv2D | DepthwiseConv2D, x: str, arrays: list[Array], groups: int) -> str:

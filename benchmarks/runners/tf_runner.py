@@ -11,10 +11,14 @@ import tensorflow as tf
 from benchmarks.architecture import (
     BATCH_NORM_EPSILON,
     BATCH_NORM_MOMENTUM,
+    LAYER_NORM_EPSILON,
+    LSTM,
     Conv2D,
     Dense,
     DepthwiseConv2D,
+    Embedding,
     MaxPool2D,
+    SelfAttention,
     Weights,
     apply,
 )
@@ -26,6 +30,7 @@ from benchmarks.workloads import Network, Workload
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": tf.nn.relu,
     "relu6": tf.nn.relu6,
+    "gelu": tf.nn.gelu,
     "sigmoid": tf.nn.sigmoid,
     "softmax": tf.nn.softmax,
 }
@@ -93,6 +98,7 @@ class _Adam:
     def apply(self, gradients: list[Any]) -> None:
         powers = [power.read_value() for power in self._powers]
         for v, m, s, g in zip(self._variables, self._first, self._second, gradients, strict=True):
+            # a lookup's gradient names its rows, but Keras's Adam decays the slots of all
             tf.raw_ops.ResourceApplyAdam(
                 var=v.handle,
                 m=m.handle,
@@ -103,7 +109,7 @@ class _Adam:
                 beta1=0.9,
                 beta2=0.999,
                 epsilon=1e-7,
-                grad=g,
+                grad=tf.convert_to_tensor(g),
             )
         self._powers[0].assign(powers[0] * 0.9)
         self._powers[1].assign(powers[1] * 0.999)
@@ -133,7 +139,7 @@ class _TensorFlowOps:
 
     def dense(self, layer: Dense, x: Any) -> Any:
         weights = next(self._weights)
-        return tf.nn.bias_add(tf.matmul(x, weights["kernel"]), weights["bias"])
+        return tf.nn.bias_add(tf.tensordot(x, weights["kernel"], 1), weights["bias"])
 
     def conv(self, layer: Conv2D, x: Any) -> Any:
         weights = next(self._weights)
@@ -169,6 +175,48 @@ class _TensorFlowOps:
 
     def dropout(self, rate: float, x: Any) -> Any:
         return tf.nn.dropout(x, rate) if self._training else x
+
+    def embedding(self, layer: Embedding, x: Any) -> Any:
+        return tf.gather(next(self._weights)["embeddings"], x)
+
+    def positions(self, x: Any) -> Any:
+        return x + next(self._weights)["positions"]
+
+    def lstm(self, layer: LSTM, x: Any) -> Any:
+        w = next(self._weights)
+        projected = tf.transpose(tf.tensordot(x, w["kernel"], 1) + w["bias"], (1, 0, 2))
+        recurrent = tf.convert_to_tensor(w["recurrent_kernel"])
+
+        def step(time: Any, h: Any, c: Any) -> Any:
+            i, f, g, o = tf.split(projected[time] + h @ recurrent, 4, axis=-1)
+            c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+            return time + 1, tf.sigmoid(o) * tf.tanh(c), c
+
+        zeros, steps = tf.zeros((x.shape[0], layer.units)), x.shape[1]
+        return tf.while_loop(lambda time, *_: time < steps, step, (0, zeros, zeros), maximum_iterations=steps)[1]
+
+    def layer_norm(self, x: Any) -> Any:
+        w = next(self._weights)
+        mean, variance = tf.nn.moments(x, axes=-1, keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, w["beta"], w["gamma"], LAYER_NORM_EPSILON)
+
+    def attention(self, layer: SelfAttention, x: Any) -> Any:
+        w = next(self._weights)
+        steps, features = x.shape[1:]
+        q, k, v = (self._heads(x, w[f"{name}_kernel"], w[f"{name}_bias"]) for name in ("query", "key", "value"))
+        scores = tf.matmul(q, k, transpose_b=True) * (features // layer.heads) ** -0.5
+        if layer.causal:
+            scores = tf.where(tf.linalg.band_part(tf.ones((steps, steps), tf.bool), -1, 0), scores, -1e9)
+        found = tf.transpose(tf.matmul(tf.nn.softmax(scores), v), (0, 2, 1, 3))
+        return tf.tensordot(found, w["output_kernel"], 2) + w["output_bias"]
+
+    @staticmethod
+    def _heads(x: Any, kernel: Any, bias: Any) -> Any:
+        """The projection, heads before steps."""
+        return tf.transpose(tf.tensordot(x, kernel, 1) + bias, (0, 2, 1, 3))
+
+    def average_steps(self, x: Any) -> Any:
+        return tf.reduce_mean(x, axis=1)
 
     def add(self, x: Any, y: Any) -> Any:
         return x + y

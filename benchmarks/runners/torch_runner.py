@@ -13,11 +13,15 @@ from torch.nn import functional
 from benchmarks.architecture import (
     BATCH_NORM_EPSILON,
     BATCH_NORM_MOMENTUM,
+    LAYER_NORM_EPSILON,
+    LSTM,
     Conv2D,
     Dense,
     DepthwiseConv2D,
+    Embedding,
     Layers,
     MaxPool2D,
+    SelfAttention,
     Weights,
     apply,
 )
@@ -31,6 +35,7 @@ _EPSILON = 1e-7 / sqrt(1 - 0.999)
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "relu": functional.relu,
     "relu6": functional.relu6,
+    "gelu": functional.gelu,
     "sigmoid": torch.sigmoid,
     "softmax": lambda x: functional.softmax(x, dim=-1),
 }
@@ -45,7 +50,7 @@ class Runner:
         self._compiled = mode == "compile"
 
     def build(self, workload: Workload, materials: Materials) -> Job:
-        x, y = torch.from_numpy(materials.x), _targets(materials.y)
+        x, y = _tensor(materials.x), _tensor(materials.y)
         weights = [_load(layer) for layer in materials.weights]
         if workload.kind == "infer":
             return Job(self._inference(workload.network.layers, weights, x))
@@ -74,7 +79,7 @@ class Runner:
             return loss_of(_forward(network.loss_layers, weights, x, training=True), y)
 
         run = self._maybe_compiled(loss)
-        parameters = [w for layer in weights for name, w in layer.items() if not name.startswith("moving_")]
+        parameters = [w for layer in weights for name, w in layer.items() if not name.startswith(_UNTRAINED)]
         for parameter in parameters:
             parameter.requires_grad_()
         optimizer = torch.optim.Adam(parameters, lr=1e-3, eps=_EPSILON, fused=True)
@@ -92,8 +97,13 @@ class Runner:
         return torch.compile(function, dynamic=False) if self._compiled else function
 
 
+def _sparse_categorical_crossentropy(logits: Any, y: Any) -> Any:
+    return functional.cross_entropy(logits.flatten(0, -2), y.flatten())
+
+
+_UNTRAINED = ("moving_", "no_")
 _LOSSES: dict[str, Callable[[Any, Any], Any]] = {
-    "sparse_categorical_crossentropy": functional.cross_entropy,
+    "sparse_categorical_crossentropy": _sparse_categorical_crossentropy,
     "binary_crossentropy": functional.binary_cross_entropy_with_logits,
     "mse": functional.mse_loss,
 }
@@ -105,12 +115,32 @@ def _forward(layers: Layers, weights: list[Weights], x: Any, training: bool) -> 
     return apply(_TorchOps(iter(weights), training), layers, x)
 
 
-def _targets(y: Array) -> Any:
+def _tensor(y: Array) -> Any:
+    """Whole numbers as PyTorch takes them, in 64 bits."""
     return torch.from_numpy(y.astype(np.int64) if y.dtype == np.int32 else y)
 
 
 def _load(layer: LayerWeights) -> Weights:
-    return {name: _parameter(name, torch.from_numpy(array)) for name, array in layer.items()}
+    tensors = {name: torch.from_numpy(array) for name, array in layer.items()}
+    if "query_kernel" in tensors:
+        return _one_projection(tensors)
+    if "recurrent_kernel" in tensors:
+        # PyTorch has a second bias; it stays zero, for both would move
+        return {name: w.t().contiguous() for name, w in tensors.items()} | {
+            "no_bias": torch.zeros_like(tensors["bias"])
+        }
+    return {name: _parameter(name, tensor) for name, tensor in tensors.items()}
+
+
+def _one_projection(w: Weights) -> Weights:
+    """Query, key and value projected together, as in PyTorch's own layer."""
+    names, features = ("query", "key", "value"), w["output_bias"].shape[0]
+    return {
+        "kernel": torch.cat([w[f"{name}_kernel"].reshape(features, -1).t() for name in names]).contiguous(),
+        "bias": torch.cat([w[f"{name}_bias"].reshape(-1) for name in names]),
+        "output_kernel": w["output_kernel"].reshape(-1, features).t().contiguous(),
+        "output_bias": w["output_bias"],
+    }
 
 
 def _parameter(name: str, tensor: Any) -> Any:
@@ -163,6 +193,35 @@ class _TorchOps:
 
     def dropout(self, rate: float, x: Any) -> Any:
         return functional.dropout(x, rate, self._training)
+
+    def embedding(self, layer: Embedding, x: Any) -> Any:
+        return functional.embedding(x, next(self._weights)["embeddings"])
+
+    def positions(self, x: Any) -> Any:
+        return x + next(self._weights)["positions"]
+
+    def lstm(self, layer: LSTM, x: Any) -> Any:
+        w = next(self._weights)
+        first = x.new_zeros((1, x.shape[0], layer.units))
+        flat = [w["kernel"], w["recurrent_kernel"], w["bias"], w["no_bias"]]
+        # has_biases, layers, dropout, training, bidirectional, batch_first
+        return torch.lstm(x, (first, first), flat, True, 1, 0.0, self._training, False, True)[1][0]
+
+    def layer_norm(self, x: Any) -> Any:
+        w = next(self._weights)
+        return functional.layer_norm(x, x.shape[-1:], w["gamma"], w["beta"], LAYER_NORM_EPSILON)
+
+    def attention(self, layer: SelfAttention, x: Any) -> Any:
+        w = next(self._weights)
+        batch, steps, features = x.shape
+        projected = functional.linear(x, w["kernel"], w["bias"])
+        q, k, v = projected.view(batch, steps, 3, layer.heads, features // layer.heads).permute(2, 0, 3, 1, 4)
+        found = functional.scaled_dot_product_attention(q, k, v, is_causal=layer.causal)
+        joined = found.transpose(1, 2).reshape(batch, steps, features)
+        return functional.linear(joined, w["output_kernel"], w["output_bias"])
+
+    def average_steps(self, x: Any) -> Any:
+        return x.mean(dim=1)
 
     def add(self, x: Any, y: Any) -> Any:
         return x + y

@@ -2,13 +2,14 @@
 
 Every float value gets a flag that is raised when an element is not finite; all flags together are one check of the
 program. So the variant costs a reading of every value, and keeps all of them from being fused away. When the check
-fails, nothing was updated, and the same data is run again to find the value, its first bad element and its operands.
+fails, nothing was updated, and the same data is run again to find the value, its first bad element and its operands. Of
+a loop, whose body has no flags, the interpreter takes the steps again until one of its values is not finite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ import numpy as np
 from graphc.compiler import compile_graph
 from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
+from graphc.ir.interpret import evaluate
+from graphc.ir.loop import Loop
 from graphc.ir.op import Array, Loc, Parameter, Role, Source, Value
+from graphc.ir.resize import with_rows
 from graphc.ir.types import DType
 from graphc.options import CompileOptions
 from graphc.primitives import functions as fn
@@ -25,17 +29,28 @@ from graphc.runtime.executable import CheckError
 MESSAGE = "a value is not finite"
 
 
+@dataclass(frozen=True, slots=True)
+class _Find:
+    """A value that is not finite, its array, those of its float operands, and the steps of the loops around it."""
+
+    value: Value
+    array: Array
+    operands: Mapping[Value, Array]
+    steps: tuple[str, ...] = ()
+    loc: Loc = Loc()
+
+
 class NumericsError(FloatingPointError):
     """NaN or infinity appeared; nothing was updated. `layer`, `op`, `direction`, `value` and `index` say where first:
     the op "input" is data of the call, "param" a weight, "state" a slot. For a value that counts rows, index[0] is
-    the row.
+    the row. Of a value inside a loop the message has the step.
     """
 
-    def __init__(self, message: str, value: Value, index: tuple[int, ...]) -> None:
+    def __init__(self, message: str, found: _Find, index: tuple[int, ...]) -> None:
         super().__init__(message)
-        self.value, self.index = value.name, index
-        self.layer, self.direction = value.node.loc.layer, value.node.loc.direction
-        self.op = _op_name(value)
+        self.value, self.index = found.value.name, index
+        self.layer, self.direction = found.loc.layer, found.loc.direction
+        self.op = _op_name(found.value)
 
 
 class GuardedExecutable:
@@ -65,19 +80,18 @@ class GuardedExecutable:
         return results[0] if len(results) == 1 else results
 
     def _located(self, inputs: Sequence[Array], rows: int | None) -> FloatingPointError:
-        flagged = self._values(_flags, inputs, rows)
-        bad = next((value for value, flag in zip(_candidates(self._graph), flagged, strict=True) if flag), None)
+        graph = self._graph if rows in (None, self._graph.batch) else with_rows(self._graph, rows or 1)
+        flagged = self._values(_flags(graph), inputs, rows)
+        bad = next((value for value, flag in zip(_candidates(graph), flagged, strict=True) if flag), None)
         if bad is None:
-            return FloatingPointError(f"{self._graph.name}: {MESSAGE}, but not when it was computed again")
-        wanted = [bad, *(v for v in dict.fromkeys(bad.node.inputs) if v.dtype.is_float)]
-        arrays = self._values(lambda graph: _only(graph, wanted), inputs, rows)
-        return _error(bad, arrays[0], dict(zip(wanted[1:], arrays[1:], strict=True)))
+            return FloatingPointError(f"{graph.name}: {MESSAGE}, but not when it was computed again")
+        wanted = [bad, *dict.fromkeys(bad.node.inputs)]
+        arrays = dict(zip(wanted, self._values(_only(graph, wanted), inputs, rows), strict=True))
+        return _error(_inside(_find(bad, arrays), arrays))
 
-    def _values(self, made: Any, inputs: Sequence[Array], rows: int | None) -> list[Array]:
+    def _values(self, graph: Graph, inputs: Sequence[Array], rows: int | None) -> list[Array]:
         """The results of a graph made of the source, for the same data, weights and states."""
-        graph = made(self._graph)
-        exe = compile_graph(graph, self._options, bind=self.native.state)
-        return exe.run(inputs, rows)
+        return compile_graph(graph, self._options, bind=self.native.state).run(inputs, rows)
 
 
 def guarded(graph: Graph) -> Graph:
@@ -115,20 +129,51 @@ def _only(graph: Graph, values: Sequence[Value]) -> Graph:
     return Builder(graph=replace(graph, updates=(), checks=())).build(values)
 
 
-def _error(value: Value, array: Array, operands: Mapping[Value, Array]) -> NumericsError:
+def _find(value: Value, arrays: Mapping[Value, Array], steps: tuple[str, ...] = (), around: Loc | None = None) -> _Find:
+    operands = {v: arrays[v] for v in dict.fromkeys(value.node.inputs) if v.dtype.is_float}
+    loc = value.node.loc
+    return _Find(value, arrays[value], operands, steps, loc if loc.layer or around is None else around)
+
+
+def _inside(found: _Find, arrays: Mapping[Value, Array]) -> _Find:
+    """Where in the body of a loop it was; what was found, if that was in no loop, or if the interpreter sees nothing."""
+    loop = found.value.op
+    if not isinstance(loop, Loop):
+        return found
+    for t, known in _steps(loop, [arrays[value] for value in found.value.node.inputs]):
+        for value in _candidates(loop.body):
+            if not np.isfinite(known[value]).all():
+                steps = (*found.steps, f"step {t} of {loop.steps}")
+                return _inside(_find(value, known, steps, found.loc), known)
+    return found
+
+
+def _steps(loop: Loop, arrays: Sequence[Array]) -> Iterator[tuple[int, Mapping[Value, Array]]]:
+    """Every step with the arrays of all values in it."""
+    carries = list(arrays[: loop.carries])
+    for t in loop.order():
+        known = evaluate(loop.body, loop.seen(t, carries, arrays))
+        yield t, known
+        carries = [known[value] for value in loop.following()]
+
+
+def _error(found: _Find) -> NumericsError:
+    value, array = found.value, found.array
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     count = int(np.sum(~np.isfinite(array)))
     what = f"%{value.name} : {value.type} has {array[index]!s} at {index}, and {count} such elements of {array.size}"
-    reasons = "; ".join(f"%{v.name} {_range(a)}" for v, a in operands.items())
+    reasons = "; ".join(f"%{v.name} {_range(a)}" for v, a in found.operands.items())
     tail = f"; operands: {reasons}" if reasons else ""
-    return NumericsError(f"{_where(value)}: {what}{tail}. Nothing was updated", value, index)
+    return NumericsError(f"{_where(found)}: {what}{tail}. Nothing was updated", found, index)
 
 
-def _where(value: Value) -> str:
-    if isinstance(value.op, Parameter):
-        return {Role.INPUT: "data", Role.PARAM: "weight", Role.STATE: "state"}[value.op.role]
-    loc: Loc = value.node.loc
-    return f"{f'layer {loc.layer}' if loc.layer else 'outside of layers'}, {_op_name(value)}, {loc.direction}"
+def _where(found: _Find) -> str:
+    op = found.value.op
+    if isinstance(op, Parameter) and not found.steps:
+        return {Role.INPUT: "data", Role.PARAM: "weight", Role.STATE: "state"}[op.role]
+    loc = found.loc
+    place = f"layer {loc.layer}" if loc.layer else "outside of layers"
+    return ", ".join((place, _op_name(found.value), loc.direction, *found.steps))
 
 
 def _op_name(value: Value) -> str:

@@ -143,7 +143,7 @@ def _widened_op(op: Op) -> Op:
     if isinstance(op, Parameter):
         return op
     changed: dict[str, Any] = {}
-    for field in fields(op):  # type: ignore[arg-type]
+    for field in fields(op):
         value = getattr(op, field.name)
         if value is DType.F32:
             changed[field.name] = DType.F64
@@ -151,7 +151,7 @@ def _widened_op(op: Op) -> Op:
             changed[field.name] = value.astype(np.float64)
         elif isinstance(value, Graph) and isinstance(op, Composite):
             changed[field.name] = widened(value)
-    return replace(op, **changed) if changed else op  # type: ignore[type-var]
+    return replace(op, **changed) if changed else op
 
 
 def _between_casts(node: Node, inputs: Sequence[Value]) -> list[Node]:

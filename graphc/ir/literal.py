@@ -40,7 +40,7 @@ def field_kinds(op: type[Op]) -> Mapping[str, Any]:
     """The type of every attribute that stands in a text."""
     hints = typing.get_type_hints(op)
     hidden = BODY_FIELDS if issubclass(op, Composite) else ()
-    return {f.name: hints[f.name] for f in dataclasses.fields(op) if f.name not in hidden}  # type: ignore[arg-type]
+    return {f.name: hints[f.name] for f in dataclasses.fields(op) if f.name not in hidden}
 
 
 def read_attributes(scan: Scanner, op: type[Op], batch: int | None) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,13 +80,17 @@ class Loop(Composite, abstract=True):
         """The type of all steps' elements."""
         return element.with_shape((self.steps, *element.shape))
 
-    def eval(self, *arrays: Array) -> tuple[Array, ...]:
+    def seen(self, t: int, carries: Sequence[Array], arrays: Sequence[Array]) -> dict[Value, Array]:
+        """What the body's inputs are in step t, for the carries it gets and the arrays of the loop's operands."""
         split = self.carries, self.carries + self.sequences
-        carries, sequences, constants = arrays[: split[0]], arrays[split[0] : split[1]], arrays[split[1] :]
+        elements = (np.asarray(sequence[t]) for sequence in arrays[split[0] : split[1]])
+        return dict(zip(self.body.inputs, (*carries, *elements, *arrays[split[1] :]), strict=True))
+
+    def eval(self, *arrays: Array) -> tuple[Array, ...]:
+        carries: Sequence[Array] = arrays[: self.carries]
         stacks = [np.zeros((self.steps, *concrete(v.shape)), v.dtype.numpy) for v in self.stacked()]
         for t in self.order():
-            operands = (*carries, *(np.asarray(s[t]) for s in sequences), *constants)
-            results = interpret(self.body, dict(zip(self.body.inputs, operands, strict=True)))
+            results = interpret(self.body, self.seen(t, carries, arrays))
             carries = results[: self.carries]
             for stack, result in zip(stacks, results[self.carries :], strict=True):
                 stack[t] = result

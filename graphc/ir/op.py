@@ -167,6 +167,8 @@ class Node:
 
     @property
     def outputs(self) -> tuple[Value, ...]:
+        if len(self.types) == 1:
+            return (Value(self),)
         return tuple(Value(self, i) for i in range(len(self.types)))
 
     def __repr__(self) -> str:
@@ -174,12 +176,19 @@ class Node:
         return f"<{left} = {self.op.mnemonic}({', '.join(f'%{v.name}' for v in self.inputs)})>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Value:
     """Result `index` of a node."""
 
     node: Node
     index: int = 0
+
+    # written out: passes look values up more often than they do anything else
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Value) and self.node is other.node and self.index == other.index
+
+    def __hash__(self) -> int:
+        return hash(self.node) + self.index
 
     @property
     def type(self) -> TensorType:

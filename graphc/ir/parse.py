@@ -247,7 +247,7 @@ class _Reader:
 def _required(op: type[Op]) -> list[str]:
     """The attributes without a default."""
     missing = dataclasses.MISSING
-    fields = dataclasses.fields(op)  # type: ignore[arg-type]
+    fields = dataclasses.fields(op)
     return [f.name for f in fields if f.default is missing and f.default_factory is missing]
 
 
@@ -354,7 +354,7 @@ class _Assembly:
 
     def _composite(self, record: _BodySyntax) -> Op:
         found = {"body": self.bodies.of(record.kind, record.label), "label": record.label.text, **record.values}
-        fields = {f.name for f in dataclasses.fields(record.kind)}  # type: ignore[arg-type]
+        fields = {f.name for f in dataclasses.fields(record.kind)}
         if missing := [name for name in _required(record.kind) if name not in found]:
             raise self.scan.error(f"{record.kind.mnemonic} wants the attribute {missing[0]}", record.label.at)
         return record.kind(**{name: value for name, value in found.items() if name in fields})

@@ -32,7 +32,7 @@ class Buffer:
 @dataclass(frozen=True, slots=True)
 class LoopPlan:
     """How a loop runs: `block` rows go through all steps together, each block on its own; 0: all rows step by step.
-    A row of the batch is `per` of these rows.
+    A row of the batch is `per` of these rows. The steps are cut into `parts`, which may run side by side.
 
     `step` is the plan of the body for one block, whose inputs are what is carried, elements of sequences and, as
     weights, constants; `results` gives for every output of the body the output of the plan's graph it is.
@@ -40,6 +40,7 @@ class LoopPlan:
 
     block: int
     per: int
+    parts: int
     step: MemoryPlan
     results: tuple[int, ...]
 

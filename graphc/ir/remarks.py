@@ -12,19 +12,23 @@ from graphc.ir.op import Node
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One sentence of a pass about a node: the node's names, its layer and the sentence."""
+    """One sentence of a pass about a node: the node's names, its layer and the sentence. `loop` is the first name of the
+    outermost loop whose body has the node, if one has."""
 
     passed_by: str
     node: str
     layer: str
     message: str
+    loop: str = ""
 
     def __str__(self) -> str:
         layer = f" (layer {self.layer})" if self.layer else ""
-        return f"{self.passed_by}: {self.node}{layer}: {self.message}"
+        loop = f" in the loop %{self.loop}" if self.loop else ""
+        return f"{self.passed_by}: {self.node}{loop}{layer}: {self.message}"
 
 
 _collectors: ContextVar[tuple[list[Remark], ...]] = ContextVar("collectors", default=())
+_loop: ContextVar[str] = ContextVar("loop", default="")
 
 
 def remark(passed_by: str, node: Node, message: str) -> None:
@@ -32,7 +36,17 @@ def remark(passed_by: str, node: Node, message: str) -> None:
     if collectors := _collectors.get():
         names = ", ".join(f"%{name}" for name in node.names)
         for collector in collectors:
-            collector.append(Remark(passed_by, names, node.loc.layer, message))
+            collector.append(Remark(passed_by, names, node.loc.layer, message, _loop.get()))
+
+
+@contextlib.contextmanager
+def inside(loop: Node) -> Iterator[None]:
+    """Remarks left inside the block are about nodes of a loop's body."""
+    token = _loop.set(_loop.get() or loop.names[0])
+    try:
+        yield
+    finally:
+        _loop.reset(token)
 
 
 @contextlib.contextmanager

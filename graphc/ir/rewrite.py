@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from graphc.ir.builder import Builder
@@ -19,6 +19,14 @@ def rebuild(node: Node, inputs: tuple[Value, ...], op: Op | None = None) -> Node
     return Node(op or node.op, inputs, node.types, node.names, node.loc)
 
 
+def reading(node: Node, mapping: Mapping[Value, Value]) -> Node:
+    """The node reading what its operands became (the same node when they are the same)."""
+    for value in node.inputs:
+        if value in mapping:
+            return rebuild(node, tuple(mapping.get(v, v) for v in node.inputs))
+    return node
+
+
 def rewrite(graph: Graph, rule: Rule) -> Graph:
     """Asks `rule(b, node)` for every node, which already reads the rewritten values.
 
@@ -29,14 +37,16 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
     b.reserve(name for node in graph.nodes for name in node.names)
     mapping: dict[Value, Value] = {}
     for old in graph.nodes:
-        node = rebuild(old, tuple(mapping.get(v, v) for v in old.inputs))
+        node = reading(old, mapping)
         before = len(b.nodes)
-        with b.at(node.loc):
-            values = rule(b, node)
+        b.loc = node.loc
+        values = rule(b, node)
         if values is not None and len(b.nodes) > before:
             values = _named_as(b, node, values)
         if values is None:
             b.nodes.append(node)
+            if node is old:
+                continue
             values = node.outputs
         mapping.update((o, n) for o, n in zip(old.outputs, values, strict=True) if o != n)
     return replace_results(graph, b.nodes, mapping) if mapping else graph

@@ -18,6 +18,7 @@ as the block `fused @label { ... }` or `scan @label { ... }`, outer bodies befor
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -111,12 +112,20 @@ def attribute_text(value: object) -> str:
     raise TypeError(f"a {type(value).__name__} cannot be an attribute: {value!r}")
 
 
+@functools.lru_cache(maxsize=1024)
+def _default_texts(kind: type[Op]) -> dict[str, str]:
+    """The defaults of an op's attributes as text, where there are any."""
+    fields = dataclasses.fields(kind)
+    return {f.name: attribute_text(f.default) for f in fields if f.default is not dataclasses.MISSING}
+
+
 def op_text(op: Op) -> str:
     """Mnemonic and attributes that differ from their default, without operands; equal for equal ops."""
     shown = ", ".join(_shown_attributes(op))
     return f"{op.mnemonic} {{{shown}}}" if shown else op.mnemonic
 
 
+@functools.lru_cache(maxsize=4096)
 def name_text(name: str) -> str:
     """A name as it stands behind `%` or `@`: bare if it is a plain word, else quoted."""
     return name if BARE_NAME.fullmatch(name) else json.dumps(name)
@@ -162,6 +171,7 @@ def _ref(value: Value) -> str:
     return f"%{name_text(value.name)}"
 
 
+@functools.lru_cache(maxsize=4096)
 def _loc_text(loc: Loc) -> str:
     parts = [json.dumps(loc.layer)]
     parts += [json.dumps(loc.source)] if loc.source else []
@@ -170,13 +180,13 @@ def _loc_text(loc: Loc) -> str:
 
 
 def _shown_attributes(op: Op) -> Iterable[str]:
-    defaults = {f.name: f.default for f in dataclasses.fields(op)}  # type: ignore[arg-type]
+    defaults = _default_texts(type(op))  # type: ignore[arg-type]
     for name, value in attributes(op):
         if isinstance(op, Composite) and name in BODY_FIELDS:
             continue
         text = attribute_text(value)
         # compared as text because 0.0 == -0.0 == 0 == False
-        if defaults[name] is dataclasses.MISSING or text != attribute_text(defaults[name]):
+        if text != defaults.get(name):
             yield f"{name}={text}"
 
 

@@ -26,10 +26,17 @@ class DType(Enum):
     U64 = "u64"
     BOOL = "bool"
 
+    __hash__ = object.__hash__  # of members, which are single objects; an Enum's own is written in Python
+
     @property
     def numpy(self) -> np.dtype[Any]:
         """The numpy dtype whose memory layout native code uses (bool takes one byte)."""
         return _NUMPY[self]
+
+    @property
+    def long_name(self) -> str:
+        """numpy's and Keras's spelling, such as "float32"."""
+        return _LONG_NAMES[self]
 
     @property
     def size(self) -> int:
@@ -63,11 +70,13 @@ class DType(Enum):
         """The DType of a numpy dtype, a Keras dtype name ("float32") or a DType. TypeError for anything else."""
         if isinstance(dtype, DType):
             return dtype
+        if isinstance(dtype, str) and (known := _BY_NAME.get(dtype)) is not None:
+            return known
         try:
-            return _BY_NAME[np.dtype(dtype).newbyteorder("=").name]  # type: ignore[call-overload]
+            return _BY_NUMPY[np.dtype(dtype).newbyteorder("=")]  # type: ignore[call-overload]
         except (TypeError, KeyError):
-            known = ", ".join(sorted(_BY_NAME))
-            raise TypeError(f"dtype {dtype!r} is not supported; supported dtypes: {known}") from None
+            names = ", ".join(sorted(_BY_NAME))
+            raise TypeError(f"dtype {dtype!r} is not supported; supported dtypes: {names}") from None
 
 
 _NUMPY: dict[DType, np.dtype[Any]] = {
@@ -83,7 +92,9 @@ _NUMPY: dict[DType, np.dtype[Any]] = {
     DType.U64: np.dtype("uint64"),
     DType.BOOL: np.dtype("bool"),
 }
-_BY_NAME = {dtype.name: key for key, dtype in _NUMPY.items()}
+_BY_NUMPY = {dtype: key for key, dtype in _NUMPY.items()}
+_LONG_NAMES = {key: str(dtype.name) for key, dtype in _NUMPY.items()}
+_BY_NAME = {name: key for key, name in _LONG_NAMES.items()}
 
 
 class Rows(int):

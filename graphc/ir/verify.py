@@ -23,14 +23,18 @@ class VerifyError(ValueError):
         self.node = node
 
 
-def verify(graph: Graph) -> None:
-    """VerifyError if the graph breaks a law; the message names node, layer, what was found and what is wanted."""
-    _Verifier(graph).run()
+def verify(graph: Graph, good: set[Node] | None = None) -> None:
+    """VerifyError if the graph breaks a law; the message names node, layer, what was found and what is wanted.
+
+    What concerns a node alone is not asked again of nodes that are `good`, and all of this graph will be.
+    """
+    _Verifier(graph, set() if good is None else good).run()
 
 
 @dataclass
 class _Verifier:
     graph: Graph
+    good: set[Node]
     known: set[Value] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     bodies: dict[str, str] = field(default_factory=dict)  # structural key by label of a fused body
@@ -59,7 +63,9 @@ class _Verifier:
         for value in node.inputs:
             self._read(value, f"operand of %{', %'.join(node.names)}")
         self._attributes(node)
-        self._types(node)
+        if node not in self.good:
+            self._types(node)
+            self.good.add(node)
         if isinstance(node.op, Composite):
             self._body(node, node.op)
         self._define(node)
@@ -69,7 +75,8 @@ class _Verifier:
             if isinstance(value, Graph):
                 continue
             try:
-                attribute_text(value)
+                if node not in self.good:
+                    attribute_text(value)
             except TypeError as error:
                 raise VerifyError(f"attribute {name}: {error}", node) from None
             for rows in _rows_of(value):
@@ -90,7 +97,7 @@ class _Verifier:
             raise VerifyError(f"@{op.label}: nothing with a body is inside a fused node", node)
         if body.updates or body.checks or body.output_names:
             raise VerifyError(f"@{op.title}: a body has no updates, checks or output names", node)
-        inner = _Verifier(body, bodies=self.bodies)
+        inner = _Verifier(body, self.good, bodies=self.bodies)
         inner.run()
         if inner.batch is not None:
             self._batch(inner.batch, node)

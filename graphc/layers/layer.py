@@ -173,9 +173,9 @@ class Layer(LayerState):
 
     def _bind(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """The arguments of `call` by name."""
-        bound = inspect.signature(self.call).bind(*args, **kwargs)
-        arguments = dict(bound.arguments)
-        for parameter in inspect.signature(self.call).parameters.values():
+        signature = self._call_signature()
+        arguments = dict(signature.bind(*args, **kwargs).arguments)
+        for parameter in signature.parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments.update(arguments.pop(parameter.name, {}))
             elif parameter.kind is parameter.VAR_POSITIONAL and parameter.name in arguments:
@@ -191,7 +191,12 @@ class Layer(LayerState):
         return kwargs if all(mask is None for mask in tree.flatten(masks)) else {**kwargs, "mask": masks}
 
     def _call_takes(self, name: str) -> bool:
-        return name in inspect.signature(self.call).parameters
+        return name in self._call_signature().parameters
+
+    def _call_signature(self) -> inspect.Signature:
+        """The signature of `call`, without `self`."""
+        function = getattr(self.call, "__func__", None)
+        return _signature_without_self(function) if inspect.isfunction(function) else inspect.signature(self.call)
 
     def _call_symbolic(self, args: Any, kwargs: Any, arguments: dict[str, Any]) -> Any:
         outputs = self.symbolic_call(*args, **kwargs)
@@ -414,6 +419,12 @@ def _building(build: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return wrapped
+
+
+@functools.lru_cache(maxsize=256)
+def _signature_without_self(method: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(method)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 def _own_path(layer: Layer) -> str:

@@ -46,15 +46,19 @@ _TWO_SIZES = frozenset({"border_mode", "subsample", "init", "dim_ordering", "W_r
 
 def accepting_old_keywords(init: Callable[..., None]) -> Callable[..., None]:
     """A layer's constructor that also takes the old keywords it does not know itself."""
-    own = inspect.signature(init).parameters
 
     @functools.wraps(init)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
         if kwargs and config.legacy_names():
-            args, kwargs = _modern(type(self).__name__, own, args, kwargs)
+            args, kwargs = _modern(type(self).__name__, _parameters(init), args, kwargs)
         init(self, *args, **kwargs)
 
     return wrapped
+
+
+@functools.cache
+def _parameters(init: Callable[..., None]) -> Mapping[str, Any]:
+    return inspect.signature(init).parameters
 
 
 def _modern(cls: str, own: Mapping[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

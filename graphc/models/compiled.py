@@ -74,6 +74,7 @@ class CompileLoss:
         self.loss_weights = loss_weights
         self.output_names = output_names
         self.built = False
+        self.is_known = False  # to a `fit`
         self.metrics: list[Any] = []
         self.parts: list[OutputLoss] = []
 
@@ -95,6 +96,9 @@ class CompileLoss:
                 continue
             resolved = resolve_loss(loss, targets[index], predictions[index])
             self.parts.append(OutputLoss(index, resolved, weight, names[index] or resolved.name))
+        if isinstance(y_pred, Mapping) and isinstance(self.loss, Mapping):
+            order = list(self.loss)
+            self.parts.sort(key=lambda part: order.index(part.name))
         if len(self.parts) > 1:
             self.metrics = [metrics.Mean(name=f"{part.name}_loss") for part in self.parts]
         self.chosen = chosen
@@ -136,6 +140,7 @@ class CompileMetrics:
         self.weighted = weighted
         self.output_names = output_names
         self.built = False
+        self.is_known = False  # to a `fit`
         # (index of the output, prefix of the name, metric, whether sample weights count)
         self.entries: list[tuple[int, str, Any, bool]] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from types import GeneratorType
 from typing import Any
 
@@ -76,7 +77,8 @@ class IterableSource:
         # a generator is its own iterator: the next epoch goes on where this one stopped
         if iter(self.data) is self.data:
             self._iterator = current
-        return _chained(ahead, current)
+        # a `yield from` would close the user's generator where an epoch ends before it
+        return chain(ahead, current or ())
 
     def on_epoch_begin(self) -> None:
         if hasattr(self.data, "on_epoch_begin"):
@@ -85,11 +87,6 @@ class IterableSource:
     def on_epoch_end(self) -> None:
         if hasattr(self.data, "on_epoch_end"):
             self.data.on_epoch_end()
-
-
-def _chained(ahead: list[Any], rest: Iterator[Any]) -> Iterator[Any]:
-    yield from ahead
-    yield from rest
 
 
 def _length(data: Any) -> int | None:

@@ -153,14 +153,22 @@ class Steps:
     def _result_list(self, logs: Mapping[str, Any] | None = None) -> Any:
         """Loss first, then the metrics in the order given; a scalar if there is nothing but the loss.
 
+        As in Keras, logs that bear another name than their metric (those of several outputs) come sorted at the end.
         logs: what a step of the user's returned, of which there may be more.
         """
         if logs is None:
-            values = list(results(self._named_metrics()).values())
-        else:
-            names = [name for name in self._named_metrics() if name in logs]
-            values = [logs[name] for name in (*names, *sorted(set(logs) - set(names)))]
+            logs = results(self._named_metrics())
+        order = {name: logs[name] for name in self._listed_names() if name in logs} | dict(sorted(logs.items()))
+        values = list(order.values())
         return values[0] if len(values) == 1 else values
+
+    def _listed_names(self) -> list[str]:
+        """The own names of all metrics."""
+        own = (
+            [m.name for m in metric.metrics] if isinstance(metric, CompileMetrics) else [metric.name]
+            for metric in self.metrics
+        )
+        return [name for names in own for name in names]
 
 
 def new_loss_tracker() -> Any:

@@ -184,7 +184,11 @@ class Trainer(Steps, Executables, OldMethods):
 
     def _train_step(self, source: Source) -> Any:
         """The training executable; Keras's first `fit` uses up one permutation before it trains."""
-        is_first = not any(part is not None and part.built for part in (self._compile_loss, self._compile_metrics))
+        parts = [part for part in (self._compile_loss, self._compile_metrics) if part is not None]
+        is_built = all(layer.built for layer in self._flatten_layers())  # type: ignore[attr-defined]
+        is_first = not is_built or any(not (part.built or part.is_known) for part in parts)
+        for part in parts:
+            part.is_known = True
         if is_first and isinstance(source, ArraySource) and source.shuffle:
             source.draw_order()
         return self._checked(self._executable("train", source.signature, _rows_of(source)), source)

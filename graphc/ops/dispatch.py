@@ -148,15 +148,20 @@ def is_scalar(x: Any) -> bool:
 
 def result_type(*xs: Any) -> str:
     """The dtype in which operands meet: floats win over integers and integers over bool; Python numbers are weak."""
-    typed = [_dtype_of(x) for x in xs if not is_scalar(x)]
-    kinds = {np.dtype(name) for name in typed}
+    names = frozenset(_dtype_of(x) for x in xs if not is_scalar(x))
     weak = max((_rank(x) for x in xs if is_scalar(x)), default=0)
-    if not kinds:
-        return ("bool", "int32", config.floatx())[weak]
-    kind = _joined(kinds)
+    return _meeting(names, weak, config.floatx())
+
+
+@functools.lru_cache(maxsize=1024)
+def _meeting(names: frozenset[str], weak: int, floatx: str) -> str:
+    """The dtype in which these dtypes and Python numbers up to this rank meet."""
+    if not names:
+        return ("bool", "int32", floatx)[weak]
+    kind = _joined({np.dtype(name) for name in names}, floatx)
     # numpy calls bfloat16, which is not its own, "V"
     strong = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2}[kind.kind]
-    return ("bool", "int32", config.floatx())[weak] if weak > strong else str(kind.name)
+    return ("bool", "int32", floatx)[weak] if weak > strong else str(kind.name)
 
 
 def _rank(x: Any) -> int:
@@ -171,14 +176,14 @@ def _dtype_of(x: Any) -> str:
     return str(x.dtype.name if isinstance(x.dtype, np.dtype) else x.dtype)
 
 
-def _joined(kinds: set[np.dtype[Any]]) -> np.dtype[Any]:
+def _joined(kinds: set[np.dtype[Any]], floatx: str) -> np.dtype[Any]:
     floats = {kind for kind in kinds if kind.kind in "fV"}
     if floats:
         widest = max(floats, key=lambda kind: kind.itemsize)
         return np.dtype("float32") if widest.itemsize == 2 and len(floats) > 1 else widest
     joined = np.result_type(*kinds)
     if joined.kind == "f":
-        return np.dtype(config.floatx())
+        return np.dtype(floatx)
     return _WIDER.get(joined.name, joined)
 
 

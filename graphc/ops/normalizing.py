@@ -30,12 +30,15 @@ from graphc.ops.linalg import norm
 from graphc.ops.reductions import mean, sum
 from graphc.ops.shapes import expand_dims, repeat, reshape, squeeze
 from graphc.primitives import functions as fn
+from graphc.primitives.attention import Attention
 from graphc.tensor import Tensor
 
 __all__ = [
     "batch_normalization", "bias_add", "dot_product_attention", "embedding_lookup",
     "layer_normalization", "moments", "normalize", "polar", "psnr", "rms_normalization",
 ]  # fmt: skip
+
+SHORT = 128 * 128  # scores of a head up to which holding all of them is as fast as any loop
 
 
 @op
@@ -132,7 +135,9 @@ def dot_product_attention(
     """softmax(query key^T * scale + bias) value, for query[n, time, heads, depth] and key, value[n, source, heads, ..].
 
     key and value may have fewer heads, each for a group of the query's. bias and mask (False: do not look) broadcast
-    to [n, heads, time, source]. flash_attention=True is refused: there is one implementation.
+    to [n, heads, time, source]. flash_attention=True is refused: there is one implementation. Long sequences are
+    attended to block by block without holding all scores, unless there is a bias, a soft cap, a mask that differs from
+    query to query (is_causal does not count) or a dtype of half precision.
     """
     kind = result_type(query, key, value)
     q, k, v = (convert(x, kind) for x in (query, key, value))
@@ -148,7 +153,10 @@ def dot_product_attention(
         raise ValueError(f"dot_product_attention: {groups} heads of the key do not divide {heads} of the query")
     if heads != groups:
         k, v = (repeat(x, heads // groups, 2) for x in (k, v))
-    logits = einsum("bthd,bshd->bhts", q, k) * (1.0 / math.sqrt(int(q.shape[-1])) if scale is None else scale)
+    scale = 1.0 / math.sqrt(int(q.shape[-1])) if scale is None else scale
+    if bias is None and attn_logits_soft_cap is None and _suits_loops(q, k, mask, scale):
+        return _attend(q, k, v, mask, float(scale), is_causal)
+    logits = einsum("bthd,bshd->bhts", q, k) * scale
     if bias is not None:
         logits = logits + convert(bias, kind)
     if attn_logits_soft_cap is not None:
@@ -160,13 +168,34 @@ def dot_product_attention(
     return einsum("bhts,bshd->bthd", softmax(logits, -1), v)
 
 
+def _suits_loops(q: Any, k: Any, mask: Any, scale: Any) -> bool:
+    """Whether the op `Attention` can do it and the scores are many; a mask may hide sources, but from all queries."""
+    if q.dtype not in ("float32", "float64") or not isinstance(scale, int | float):
+        return False
+    hides_sources = mask is None or [int(d) for d in _wide(mask).shape[1:]] == [1, 1, int(k.shape[1])]
+    return hides_sources and int(q.shape[1]) * int(k.shape[1]) > SHORT
+
+
+def _attend(q: Any, k: Any, v: Any, mask: Any, scale: float, is_causal: bool) -> Tensor:
+    values = [q.value, k.value, v.value]
+    if mask is not None:
+        wide = _wide(mask)
+        flat = reshape(wide, (wide.shape[0], wide.shape[-1]))
+        values.append(fn.broadcast_to(builder(), flat.value, k.value.shape[:2]))
+    return Tensor(builder().add_all(Attention(scale, bool(is_causal)), *values)[0])
+
+
+def _wide(mask: Any) -> Any:
+    """A mask as [n, heads, time, source], with 1 where it does not matter."""
+    seen = convert(mask, "bool")
+    while seen.ndim < 4:
+        seen = expand_dims(seen, 1 if seen.ndim == 3 else 0)
+    return seen
+
+
 def _seen(mask: Any, is_causal: bool, times: int, sources: int) -> Any:
     """Where queries may look, broadcast to [n, heads, time, source]; None: everywhere."""
-    seen: Any = None
-    if mask is not None:
-        seen = convert(mask, "bool")
-        while seen.ndim < 4:
-            seen = expand_dims(seen, 1 if seen.ndim == 3 else 0)
+    seen = None if mask is None else _wide(mask)
     past = convert(np.tri(times, sources, dtype=bool)) if is_causal else None
     return past if seen is None else seen if past is None else logical_and(seen, past)
 

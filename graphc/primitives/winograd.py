@@ -11,6 +11,7 @@ been taken, so they have none of their own.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -51,15 +52,21 @@ def _divisor(point: float) -> float:
     return float(np.prod([point - other for other in POINTS if other != point]))
 
 
-MAPS: dict[str, Matrix] = {
-    "input": input_matrix(),
-    "filter": filter_matrix(3),
-    "flipped": filter_matrix(3, flip=True),
-    "gradient": filter_matrix(4),
-    "output": output_matrix(4),
-    "taps": output_matrix(3),
+MAPS: dict[str, Callable[[], Matrix]] = {
+    "input": input_matrix,
+    "filter": lambda: filter_matrix(3),
+    "flipped": lambda: filter_matrix(3, flip=True),
+    "gradient": lambda: filter_matrix(4),
+    "output": lambda: output_matrix(4),
+    "taps": lambda: output_matrix(3),
 }
 """input: 6 -> 6. filter, flipped (the filter reversed): 3 -> 6. gradient: 4 -> 6. output: 6 -> 4. taps: 6 -> 3."""
+
+
+@functools.cache
+def matrix_of(map: str) -> Matrix:
+    """The matrix of one of the `MAPS`."""
+    return MAPS[map]()
 
 
 class Transform(Op, abstract=True):
@@ -72,7 +79,7 @@ class Transform(Op, abstract=True):
 
     @property
     def matrix(self) -> Matrix:
-        return MAPS[self.map]
+        return matrix_of(self.map)
 
     def check(self, x: TensorType, rank: int) -> None:
         if self.map not in MAPS:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +23,9 @@ from graphc.ir.types import DType, Rows, TensorType, concrete
 from graphc.runtime.inspection import Compilation, KernelName, KernelSource
 from graphc.runtime.memory import aligned_empty, available_bytes, data_address
 from graphc.runtime.pool import ABORTED, CALL, Phase, Pool, pack_call, pack_phases
-from graphc.runtime.profile import Profile, Recorder
+
+if TYPE_CHECKING:
+    from graphc.runtime.profile import Profile, Recorder
 
 Array = np.ndarray[Any, Any]
 
@@ -204,6 +206,8 @@ class Executable:
 
         RuntimeError if somebody is recording already. Outside of the block nothing is measured and nothing costs.
         """
+        from graphc.runtime.profile import Recorder  # a run that is not measured needs none of it
+
         recorder = Recorder(len(self.program.phases))
         with self._lock:
             if "_execute" in vars(self):
@@ -226,6 +230,8 @@ class Executable:
 
     def profiled(self, recorder: Recorder) -> Profile:
         """What was recorded, kernel by kernel."""
+        from graphc.runtime.profile import Profile
+
         graph = self.compilation.plan.graph
         return Profile(self.program, graph, recorder.runs(), self._pool.ticks_per_second())
 

@@ -144,6 +144,14 @@ class Profile:
             tuple(numbers),
         )
 
+    def parts(self, kernel: KernelTime) -> dict[str, float]:
+        """Seconds of each kernel that a computation took, by name."""
+        found = dict.fromkeys(kernel.kernels, 0.0)
+        for number in kernel.phases if len(self) else ():
+            ticks = float(np.median(self.runs.ticks[:, number]))
+            found[self.program.phases[number].symbol] += ticks / self.ticks_per_second
+        return found
+
     @property
     def work(self) -> Work:
         """All of one run."""

@@ -6,8 +6,10 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class PyDataset:
@@ -66,8 +68,10 @@ def ordered_batches(data: PyDataset, shuffle: bool) -> Iterator[Any]:
     if data.workers <= 1:
         yield from map(data.__getitem__, order)
         return
+    from concurrent.futures import ThreadPoolExecutor  # most data sets have no workers
+
     with ThreadPoolExecutor(data.workers) as pool:
-        indices, running = iter(order), deque[Future[Any]]()
+        indices, running = iter(order), deque["Future[Any]"]()
         for index in itertools.islice(indices, max(data.max_queue_size, 1)):
             running.append(pool.submit(data.__getitem__, index))
         try:

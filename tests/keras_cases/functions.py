@@ -78,6 +78,14 @@ def variance_scaling(d: Draw) -> Case:
     )  # fmt: skip
 
 
+def stft(d: Draw) -> Case:
+    length, frequencies = d.sizes(2, 3, 9)
+    return Case([np.empty((length, 1, frequencies), "float32")], {
+        "side": d.one("real", "imag"), "window": d.one("hann", "hamming", None), "scaling": d.one("density", "spectrum", None),
+        "periodic": d.flag(),
+    })  # fmt: skip
+
+
 INITIALIZERS: dict[str, Callable[[Draw], Case]] = {
     "Constant": lambda d: of_shape(d, value=d.number_in(-2, 2)),
     "GlorotNormal": seeded(),
@@ -91,6 +99,7 @@ INITIALIZERS: dict[str, Callable[[Draw], Case]] = {
     "Orthogonal": lambda d: of_shape(d, d.size(2, 4), gain=d.number_in(0.3, 3), seed=d.size(0, 10**6)),
     "RandomNormal": seeded(mean=(-1, 1), stddev=(0.1, 2)),
     "RandomUniform": seeded(minval=(-2, 0), maxval=(0.1, 2)),
+    "STFT": stft,
     "TruncatedNormal": seeded(mean=(-1, 1), stddev=(0.1, 2)),
     "VarianceScaling": variance_scaling,
     "Zeros": of_shape,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from keras_cases.draw import Array, Case, Draw, New
 
 Labels = Callable[[Draw], tuple[Array, Array]]
@@ -63,6 +65,19 @@ def masks(d: Draw) -> tuple[Array, Array]:
     return d.integers(2, *shape).astype("float32"), d.positive(*shape)
 
 
+def clusters(d: Draw) -> tuple[Array, Array]:
+    """Labels and points on a sphere."""
+    rows = d.size(6, 9)
+    points = d.floats(rows, 4)
+    return d.integers(3, rows), points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def transcripts(d: Draw) -> tuple[Array, Array]:
+    """Sequences without blanks, which are 0, and logits of more than twice as many steps."""
+    rows, length, classes = d.sizes(3, 2, 5)
+    return d.integers(classes, rows, length, low=1), d.floats(rows, 2 * length + 2, classes)
+
+
 # ---- losses
 
 
@@ -91,10 +106,14 @@ def focal(d: Draw) -> dict[str, Any]:
 LOSSES: dict[str, Callable[[Draw], Case]] = {
     "BinaryCrossentropy": loss(binary, crossentropy),
     "BinaryFocalCrossentropy": loss(binary, lambda d: {**focal(d), "apply_class_balancing": d.flag()}),
+    "CTC": loss(transcripts, weighted=False),
     "CategoricalCrossentropy": loss(one_hot, crossentropy),
     "CategoricalFocalCrossentropy": loss(one_hot, focal),
     "CategoricalGeneralizedCrossEntropy": loss(sparse_rows, lambda d: {"q": d.number_in(0.1, 0.9)}),
     "CategoricalHinge": loss(one_hot),
+    "Circle": loss(clusters, lambda d: {
+        "gamma": d.number_in(2, 40), "margin": d.number_in(0.1, 0.6), "remove_diagonal": d.flag(),
+    }, weighted=False),
     "CosineSimilarity": loss(regression, lambda d: {"axis": d.one(-1, 1)}, weighted=False),
     "Dice": loss(masks, lambda d: {"axis": d.one(None, (1, 2, 3))}, weighted=False),
     "Hinge": loss(signs),

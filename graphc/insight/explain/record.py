@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from codegen.jit import LLVM
+from codegen.scan import Driver
 from graphc.insight.doctor import processor_name
 from graphc.insight.explain.story import Chapter, node_line, tell
 from graphc.insight.memory import memory_use
 from graphc.ir.composite import Composite
 from graphc.ir.cost import Roof, node_work
 from graphc.ir.graph import Graph
+from graphc.ir.loop import Loop
 from graphc.ir.op import Alias, Node, Parameter, Source, Value
 from graphc.ir.plan import MemoryPlan
 from graphc.runtime.inspection import Compilation, KernelSource
@@ -63,7 +65,7 @@ def _stage(chapter: Chapter) -> dict[str, Any]:
         "ms": round(chapter.seconds * 1e3, 3),
         "changes": [list(change) for change in chapter.changes[:MOST_CHANGES]],
         "left": max(0, len(chapter.changes) - MOST_CHANGES),
-        "remarks": [[r.node, r.layer, r.message] for r in chapter.remarks],
+        "remarks": [[r.node, r.layer, r.message, r.loop] for r in chapter.remarks],
         "graph": _graph(chapter.graph) if chapter.name in ("source", "fuse") or chapter.changes else None,
         "count": len(chapter.graph.nodes),
     }
@@ -88,13 +90,28 @@ def _vertex(node: Node) -> list[Any]:
     return [node.names[0], what, ", ".join(map(str, node.types)), node.loc.layer, node.loc.direction, line]
 
 
-def _bodies(graph: Graph) -> dict[str, list[list[str]]]:
-    """The lines of every composite node's body, with their layers."""
+def _bodies(graph: Graph) -> dict[str, dict[str, Any]]:
+    """The lines of every composite node's body, with their layers; of a loop those of the kernels in it too, and how it
+    runs."""
     return {
-        node.names[0]: [[node_line(inner), inner.loc.layer, inner.loc.direction] for inner in node.op.body.nodes]
+        node.names[0]: {"loop": _loop_text(node.op), "lines": list(_body_lines(node.op))}
         for node in graph.nodes
         if isinstance(node.op, Composite)
     }
+
+
+def _loop_text(op: Composite) -> str | None:
+    if not isinstance(op, Loop):
+        return None
+    order = "from the last to the first" if op.reverse else "from the first to the last"
+    return f"{op.steps} steps, {order}; {op.carries} values carried, {op.sequences} sequences read"
+
+
+def _body_lines(op: Composite, indent: str = "") -> Iterator[list[str]]:
+    for inner in op.body.nodes:
+        yield [indent + node_line(inner), inner.loc.layer, inner.loc.direction]
+        if isinstance(inner.op, Composite):
+            yield from _body_lines(inner.op, f"{indent}    ")
 
 
 # Kernels and times
@@ -109,6 +126,9 @@ def _kernels(compilation: Compilation, profile: Profile | None, threads: int) ->
     for phase in compilation.program.phases:
         if phase.units:
             users.setdefault(phase.symbol, []).append(phase.node)
+    for name, driver in compilation.code.kernels.items():
+        for call in (*driver.preparing, *driver.calls) if isinstance(driver, Driver) else ():
+            users.setdefault(call.symbol, []).extend(users.get(name, ()))
     return [_kernel(s, asm, users.get(s.name, [])) for s, asm in zip(sources, listings, strict=True)]
 
 
@@ -139,6 +159,7 @@ def _steps(compilation: Compilation, profile: Profile | None) -> list[dict[str, 
             "layer": kernel.layer,
             "direction": kernel.direction,
             "us": round(kernel.seconds * 1e6, 3),
+            "parts": [round(seconds * 1e6, 3) for seconds in profile.parts(kernel).values()],
             "flops": kernel.work.flops,
             "bytes": kernel.work.nbytes,
             "share": profile.share(kernel),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from graphc.ir.graph import Graph
+from graphc.ir.loop import Loop
 from graphc.ir.op import Node, Op
 from graphc.ir.remarks import Remark, collect_remarks
 from graphc.ir.text import op_text
@@ -15,17 +16,19 @@ from passes.memory import plan_memory
 from passes.pipeline import PASSES
 
 
+Change = tuple[str, str, str]
+"""A mark, the name of a node (of the loop, for those in its body) and a line. Marks: "+" the node is new, "-" it is gone,
+"~" it computes its result in another way than before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A stage: the graph after a pass, its time, and the differences by lines (mark, node name, text).
-
-    Marks: "+" the node is new, "-" it is gone, "~" it computes its result in another way than before.
-    """
+    """A stage: the graph after a pass, its time, and the differences by lines."""
 
     name: str
     graph: Graph
     seconds: float
-    changes: tuple[tuple[str, str, str], ...]
+    changes: tuple[Change, ...]
     remarks: tuple[Remark, ...]
 
 
@@ -62,15 +65,23 @@ def _short(op: Op) -> str:
     return f"fused @{label}" if label is not None else op_text(op)
 
 
-def _changes(before: Graph, after: Graph) -> Iterator[tuple[str, str, str]]:
-    """By the names of nodes, which passes keep: in the order of the new graph, then what is gone."""
-    old, new = ({node.names[0]: node_line(node) for node in graph.nodes} for graph in (before, after))
-    for name, line in new.items():
-        if name not in old:
-            yield "+", name, line
-        elif old[name] != line:
-            yield "-", name, old[name]
-            yield "~", name, line
-    for name, line in old.items():
+def _changes(before: Graph, after: Graph, within: str = "", owner: str = "") -> Iterator[Change]:
+    """By the names of nodes, which passes keep: in the order of the new graph, then what is gone. `within` is put in
+    front of the lines of a loop's body; they go by the name of the loop, the `owner`."""
+    old, new = ({node.names[0]: node for node in graph.nodes} for graph in (before, after))
+    for name, node in new.items():
+        line, was = node_line(node), node_line(old[name]) if name in old else None
+        if was is None:
+            yield "+", owner or name, within + line
+        elif was != line:
+            yield "-", owner or name, within + was
+            yield "~", owner or name, within + line
+        if isinstance(node.op, Loop):
+            previous = getattr(old[name].op, "body", _NOTHING) if name in old else _NOTHING
+            yield from _changes(previous, node.op.body, f"{within}in %{name}: ", owner or name)
+    for name, node in old.items():
         if name not in new:
-            yield "-", name, line
+            yield "-", owner or name, within + node_line(node)
+
+
+_NOTHING = Graph("", (), (), ())

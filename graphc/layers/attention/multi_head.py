@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc import ops
 from graphc.layers.activation import Softmax
+from graphc.layers.attention.decoding import current_decoding, with_memory
 from graphc.layers.attention.projected import ProjectedAttention, given_masks
 
 
@@ -62,7 +63,7 @@ class MultiHeadAttention(ProjectedAttention):
             raise ValueError(
                 f"`attention_axes` must be an int, list, or tuple.Received: attention_axes={attention_axes}"
             )
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.attention_axes: Any = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
 
     # ---- building
 
@@ -116,6 +117,10 @@ class MultiHeadAttention(ProjectedAttention):
         mask = self.merged_mask(query, value, masks, attention_mask, use_causal_mask and not is_causal)
         gate = self._gate_dense(query) if self.use_gate else None
         q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        if current_decoding() is not None:
+            only_causal = use_causal_mask and len(query.shape) == 3 and not return_attention_scores
+            k, v, mask = with_memory(self, k, v, only_causal, (attention_mask, *masks.values()))
+            is_causal = False
         if is_plain:
             scale = 1.0 / math.sqrt(self.key_dim)
             wide = mask if mask is None else ops.expand_dims(mask, 1)
@@ -130,7 +135,7 @@ class MultiHeadAttention(ProjectedAttention):
         products, combination = self._equations
         scores = ops.einsum(products, k, q * ops.cast(1.0 / math.sqrt(self.key_dim), q.dtype))
         if mask is not None:
-            while len(mask.shape) < len(products.partition("->")[2]):
+            while len(mask.shape) < len(scores.shape):
                 mask = ops.expand_dims(mask, -len(self.attention_axes) * 2 - 1)
         scores = self._softmax(scores, mask=mask)
         kept = self._dropout_layer(scores, training=training) if self.dropout > 0 else scores
@@ -239,13 +244,18 @@ class GroupedQueryAttention(ProjectedAttention):
         masks = given_masks((query, query_mask), (value, value_mask), (key, key_mask))
         key = value if key is None else key
         is_plain = self.dropout == 0 and not return_attention_scores
-        mask = self.merged_mask(query, value, masks, attention_mask, use_causal_mask and not is_plain)
-        mask = mask if mask is None else ops.expand_dims(mask, 1)
+        is_causal = is_plain and use_causal_mask
+        mask = self.merged_mask(query, value, masks, attention_mask, use_causal_mask and not is_causal)
         gate = self._gate_dense(query) if self.use_gate else None
         q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
+        if current_decoding() is not None:
+            only_causal = use_causal_mask and not return_attention_scores
+            k, v, mask = with_memory(self, k, v, only_causal, (attention_mask, *masks.values()))
+            is_causal = False
+        mask = mask if mask is None else ops.expand_dims(mask, 1)
         scores = None
         if is_plain:
-            output = ops.dot_product_attention(q, k, v, mask=mask, is_causal=use_causal_mask)
+            output = ops.dot_product_attention(q, k, v, mask=mask, is_causal=is_causal)
         else:
             output, scores = self._attend(q, k, v, mask, training)
         output = self._output_dense(output if gate is None else output * gate)

@@ -75,9 +75,7 @@ class ProjectedAttention(Layer):
     def merged_mask(self, query: Any, value: Any, masks: dict[str, Any], attention_mask: Any, causal: bool) -> Any:
         """Where queries may look, broadcast to (n, time, source), or None for everywhere."""
         if value.shape[1] == 0:
-            raise ValueError(
-                f"Layer '{self.name}': a value of shape {tuple(value.shape)} has no steps: there is nothing to attend to"
-            )
+            raise ValueError(f"Layer '{self.name}': a value of shape {tuple(value.shape)} has no steps to attend to")
         merged = None
         for which, mask in masks.items():
             if mask is not None:

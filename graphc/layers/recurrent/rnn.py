@@ -108,7 +108,7 @@ class RNN(Layer):
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         states = self._first_states(sequences, initial_state)
-        if training and sequences.shape[1]:
+        if sequences.shape[1]:  # at inference too: the same numbers are used up as in Keras
             self._draw_masks(self.cell, sequences[:, 0], states)
         outputs, last, states = self._loop(sequences, states, _checked_mask(mask, sequences, self.name), training)
         self._forget_masks(self.cell)

@@ -1,12 +1,12 @@
 // Kernels: schedule and loops, LLVM IR and assembly side by side.
 function kernelsView() {
   const { record } = state, time = new Map();
-  for (const step of record.steps) for (const name of step.kernels) time.set(name, (time.get(name) || 0) + (step.us || 0) / step.kernels.length);
+  for (const step of record.steps) step.kernels.forEach((name, i) => time.set(name, (time.get(name) || 0) + (step.parts ? step.parts[i] : 0)));
   const sorted = [...record.kernels].sort((a, b) => (time.get(b.name) || 0) - (time.get(a.name) || 0));
   const list = h("ul", { class: "list", role: "listbox", "aria-label": "Kernels" }), page = h("div", { class: "kernel" });
   const items = new Map();
   for (const kernel of sorted) {
-    const item = h("li", { role: "option", tabindex: 0, onclick: () => select("kernel", kernel.name), onkeydown: (e) => e.key === "Enter" && select("kernel", kernel.name) }, h("span", {}, kernel.name), h("span", { class: "faint" }, record.runs ? micro(time.get(kernel.name) || 0) : ""));
+    const item = h("li", { role: "option", tabindex: 0, onclick: () => select("kernel", kernel.name), onkeydown: (e) => e.key === "Enter" && select("kernel", kernel.name) }, h("span", {}, kernel.name), h("span", { class: "faint" }, !record.runs ? "" : time.has(kernel.name) ? micro(time.get(kernel.name)) : "in a loop"));
     items.set(kernel.name, item);
     list.append(item);
   }

@@ -46,7 +46,7 @@ function aboutNode(name) {
   const { graph, i, stage } = at, node = graph.nodes[i];
   const readers = graph.edges.map((operands, j) => (operands.includes(i) ? j : -1)).filter((j) => j >= 0);
   const links = (indices) => h("div", {}, ...indices.slice(0, 30).flatMap((j) => [link("node", graph.nodes[j][0]), " "]), indices.length > 30 ? `and ${indices.length - 30} more` : "");
-  const said = state.record.stages.flatMap((s) => s.remarks.filter(([names]) => names.split(", ").includes(`%${name}`)).map(([, , message]) => `${s.name}: ${message}`));
+  const said = state.record.stages.flatMap((s) => s.remarks.filter(([names, , , loop]) => (loop ? loop === name : names.split(", ").includes(`%${name}`))).map(([names, , message, loop]) => `${s.name}: ${loop ? `${names} in it ` : ""}${message}`));
   const body = state.record.bodies[name];
   return [
     h("h2", {}, `%${name}`), line(node[5]),
@@ -57,7 +57,8 @@ function aboutNode(name) {
     graph.edges[i].length ? h("h3", {}, "operands") : null, links(graph.edges[i]),
     readers.length ? h("h3", {}, "read by") : null, links(readers),
     said.length ? h("h3", {}, "remarks") : null, ...said.slice(0, 12).map((text) => h("p", { class: "faint line" }, text)),
-    body ? h("h3", {}, `body, ${body.length} nodes`) : null, ...(body || []).slice(0, 80).map(([text]) => line(text)),
+    body ? h("h3", {}, body.loop ? `every step, ${body.lines.length} lines` : `body, ${body.lines.length} nodes`) : null,
+    body && body.loop ? h("p", { class: "faint" }, body.loop) : null, ...(body ? body.lines : []).slice(0, 120).map(([text]) => line(text)),
   ];
 }
 
@@ -78,7 +79,7 @@ function lookup(graph) {
 function aboutLayer(name) {
   const steps = state.layerSteps.get(name) || [];
   const counts = state.graphs.map(({ graph, name: stage }) => [stage, graph.nodes.filter((node, i) => node[3] === name && i >= graph.inputs).length]);
-  const held = Object.entries(state.record.bodies).filter(([outer, inner]) => (state.step.get(outer) || {}).layer !== name && inner.some(([, layer]) => layer === name)).map(([outer]) => outer);
+  const held = Object.entries(state.record.bodies).filter(([outer, inner]) => (state.step.get(outer) || {}).layer !== name && inner.lines.some(([, layer]) => layer === name)).map(([outer]) => outer);
   return [
     h("h2", {}, name || "(no layer)"),
     h("div", { class: "faint" }, counts.map(([stage, count]) => `${count} nodes in ${stage}`).join(", ")),
@@ -114,6 +115,9 @@ function setUpSearch() {
       entries.push(["node", node[0], `${node[5]}${node[3] ? `  ${node[3]}` : ""}`, `%${node[0]} ${node[1]} ${node[3]} ${node[2]}`.toLowerCase()]);
     }
   }
+  for (const [loop, body] of Object.entries(state.record.bodies)) {
+    if (body.loop) for (const [text, layer] of body.lines) entries.push(["in loop", loop, `%${loop}: ${text.trim()}${layer ? `  ${layer}` : ""}`, `${text} ${layer}`.toLowerCase()]);
+  }
   let hits = [], at = 0;
   function fill() {
     const wanted = input.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
@@ -133,7 +137,7 @@ function setUpSearch() {
     list.hidden = true;
     input.blur();
     if (state.tab === "times" || state.tab === "memory" || state.tab === "passes") openTab(hits[i][0] === "kernel" ? "kernels" : "graph");
-    select(hits[i][0], hits[i][1], { show: true });
+    select(hits[i][0] === "in loop" ? "node" : hits[i][0], hits[i][1], { show: true });
     if (graphState.ready && state.tab === "graph") graphState.ready.then(() => markGraph(true));
   }
   input.addEventListener("input", fill);

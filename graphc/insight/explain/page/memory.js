@@ -56,11 +56,11 @@ function memoryView() {
 
   function build() {
     if (plot) plot.destroy();
-    const axis = (label, values) => ({ label, stroke: colour("faint"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, size: 64, values });
+    const axis = (label, size, values) => ({ label, stroke: colour("faint"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, size, values });
     plot = new uPlot({
       width: Math.max(box.clientWidth, 300), height: 420, cursor: { points: { show: false }, drag: { x: true, y: true, uni: 20 } },
       scales: { x: { time: false, range: (u, a, b) => (a === b ? [0, end] : [a, b]) }, y: { range: (u, a, b) => (a === null || b === 1 ? [0, memory.arena] : [a, b]) } },
-      axes: [axis("kernel, in order of execution"), axis("bytes", (u, ticks) => ticks.map((v) => scaled(Math.round(v), "B")))],
+      axes: [axis("kernel, in order of execution", 40), axis("bytes", 84, (u, ticks) => ticks.map((v) => scaled(Math.round(v), "B")))],
       series: [{}, { show: true, stroke: "transparent", points: { show: false } }],
       hooks: { draw: [draw], setCursor: [(u) => {
         const buffer = u.cursor.left >= 0 ? under(u) : null;

@@ -22,7 +22,7 @@ function passesView() {
       remarks.replaceChildren();
       diff.replaceChildren();
       const first = (names) => names.split(", ")[0].replace(/^%/, "");
-      lines(remarks, stage.remarks.filter((r) => has(...r)), ([node, layer, message]) => h("div", { onclick: () => select("node", first(node)) }, h("code", { class: "hot" }, node), layer ? h("span", { class: "faint" }, ` ${layer}`) : "", ` ${message}`), 300);
+      lines(remarks, stage.remarks.filter((r) => has(...r)), ([node, layer, message, loop]) => h("div", { onclick: () => select("node", loop || first(node)) }, h("code", { class: "hot" }, node), loop ? h("span", { class: "faint" }, ` in the loop %${loop}`) : "", layer ? h("span", { class: "faint" }, ` ${layer}`) : "", ` ${message}`), 300);
       lines(diff, stage.changes.filter((c) => has(...c)), ([mark, name, line]) => h("div", { class: mark === "-" ? "minus" : "plus", onclick: () => select("node", name) }, `${mark} ${line}`));
     }
   }

@@ -24,8 +24,9 @@ function index(record) {
   state.fused = state.graphs[state.graphs.length - 1].graph;
   state.fusedNode = new Map(state.fused.nodes.map((node, i) => [node[0], i]));
   state.inside = new Map(); // a node of an earlier stage -> the kernel's node it ended in
-  for (const [outer, lines] of Object.entries(record.bodies)) {
-    for (const [line] of lines) {
+  for (const [outer, body] of Object.entries(record.bodies)) {
+    if (body.loop) continue; // names in a loop's body are its own
+    for (const [line] of body.lines) {
       const left = line.slice(0, line.indexOf(" = "));
       for (const name of left.split(", ")) state.inside.set(name.slice(1), outer);
     }

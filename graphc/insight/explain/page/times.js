@@ -119,11 +119,11 @@ function roofline(record) {
   }
   function build() {
     if (plot) plot.destroy();
-    const axis = (label) => ({ label, stroke: colour("faint"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, size: 56, values: (u, ticks) => ticks.map((v) => (v === null ? null : Number(v.toPrecision(2)).toString())) });
+    const axis = (label, size) => ({ label, stroke: colour("faint"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, size, values: (u, ticks) => ticks.map((v) => (v === null ? null : Number(v.toPrecision(2)).toString())) });
     plot = new uPlot({
       width: Math.max(box.clientWidth || 800, 300), height: 330, cursor: { points: { show: false }, drag: { x: false, y: false } },
       scales: { x: { time: false, distr: 3, range: () => [low, high] }, y: { distr: 3, range: () => [bottom, gflops * 2] } },
-      axes: [axis("FLOP a byte"), axis("GFLOP/s")],
+      axes: [axis("FLOP a byte", 40), axis("GFLOP/s", 56)],
       series: [{}, { stroke: colour("minus"), width: 2, points: { show: false } }],
       hooks: { draw: [draw], setCursor: [(u) => {
         const { left, top } = u.cursor, found = left >= 0 ? nearest(left, top) : null;
@@ -141,5 +141,5 @@ function roofline(record) {
   state.listeners.push(() => plot && plot.redraw(false));
   state.onTheme.push(build);
   new ResizeObserver(() => { if (box.clientWidth && (!plot || Math.abs(plot.width - box.clientWidth) > 2)) build(); }).observe(box);
-  return h("div", {}, box, h("p", { class: "faint" }, `The line is the most this machine does: ${gflops.toFixed(0)} GFLOP/s (${record.roof.arithmetic}) and ${gbs.toFixed(1)} GB/s. A disc is a computation, as large as its time.`));
+  return h("div", {}, box, h("p", { class: "faint" }, `The line is the most this machine does: ${gflops.toFixed(0)} GFLOP/s (${record.roof.arithmetic}) and ${gbs.toFixed(1)} GB/s. A disc is a computation, as large as its time. What finds its data in a cache lies above the slope.`));
 }
