@@ -1,8 +1,9 @@
 """Loops as native code: a driver with the signature of a kernel that runs the kernels of a body, step after step.
 
 The driver keeps a table of pointers for the body's kernels in the thread's scratch memory. What an entry points to is
-base + unit * block + step * stride: a unit is a block of rows that goes through all steps on its own, or through a part of
-them where nothing is carried. What is carried alternates between two places, or lies in the results where it is stacked too.
+base + unit * block + step * stride: a unit is a block of rows that goes through all steps on its own, or through a part
+of them where nothing is carried. What is carried alternates between two places, or lies in the results where it is
+stacked too.
 """
 
 from __future__ import annotations
@@ -62,10 +63,9 @@ class Call:
 class Driver:
     """One native function with the interface of a `Kernel`.
 
-    `block` is the number of rows of a unit, 0 for all there are; a row of the batch is `per` of these.
-    Where nothing is carried a block may be `parts` units. `places` are the
-    entries of the table and `names` what they are called in dumps; the place of what alternates is None. `preparing` is
-    what a unit calls before its first step.
+    `block` is the number of rows of a unit, 0 for all there are; a row of the batch is `per` of these. A block may be
+    `parts` units where nothing is carried. `places` are the entries of the table and `names` what they are called in
+    dumps; the place of what alternates is None. `preparing` is what a unit calls before its first step.
     """
 
     name: str

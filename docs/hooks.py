@@ -28,6 +28,7 @@ AT_ROOT = {"CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md", "
 
 OWN = {
     "graphc": ("compile", "check", "gradcheck", "gradients", "CompileOptions"),
+    "graphc.generation": ("generate", "Decoder"),
     "graphc.options": ("environment", "compile_options"),
     "graphc.compiler": ("compile_graph", "analyse"),
     "graphc.runtime.executable": ("Executable",),
@@ -132,14 +133,15 @@ def _own_page(title: str, modules: dict[str, tuple[str, ...]]) -> str:
     parts = [f"# {title}"]
     for module, names in modules.items():
         for name in names:
-            parts += _entry(getattr(importlib.import_module(module), name), f"{module}.{name}")
+            parts += _entry(getattr(importlib.import_module(module), name), name, f"{module}.{name}")
     return "\n\n".join(parts) + "\n"
 
 
-def _entry(value: Any, heading: str) -> Iterator[str]:
-    """Heading, signature, docstring, and for a class those of its methods that have one."""
+def _entry(value: Any, heading: str, path: str = "") -> Iterator[str]:
+    """Heading, signature, docstring, and for a class those of its methods that have one. path: how to call it, where
+    that is not the heading."""
     yield f"## {heading}"
-    yield _signature(value, heading)
+    yield _signature(value, path or heading)
     yield _prose(value)
     if inspect.isclass(value):
         for name, method in _methods(value):

@@ -94,8 +94,8 @@ def _add(commands: Any, name: str, module: str, help: str, description: str = ""
 def _add_model(parser: argparse.ArgumentParser, *names: str) -> None:
     for name in names or ("model",):
         parser.add_argument(name, metavar=name.upper(), help="FILE.graph, -, FILE.keras, or SCRIPT.py:NAME")
-    parser.add_argument("--mode", choices=("infer", "train", "evaluate"), help="which step of a model")
-    parser.add_argument("--batch", metavar="N", type=_count, help="rows of a batch to compile a model for; default 32")
+    parser.add_argument("--mode", choices=("infer", "train", "evaluate"), help="which step of a model; not for graphs")
+    parser.add_argument("--batch", metavar="N", type=_count, help="rows of a batch; default 32, or the graph's own")
 
 
 def _count(text: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc import config, ops
 from graphc.naming import to_snake_case
-from graphc.saving.registry import deserialize_object, serialize_object
+from graphc.saving.registry import deserialize_object, interpret, serialize_object
 
 
 class Constraint:
@@ -101,12 +101,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 def get(identifier: Any) -> Any:
     """The constraint a name, config, class or callable stands for; None stays None."""
-    if identifier is None:
-        return None
-    if isinstance(identifier, (str, Mapping)):
-        return deserialize(identifier)
-    if isinstance(identifier, type):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret constraint identifier: {identifier}")
+    return interpret(identifier, deserialize, "constraint")

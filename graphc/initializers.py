@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from graphc import random
 from graphc.config import numpy_dtype
 from graphc.naming import to_snake_case
-from graphc.saving.registry import deserialize_object, serialize_object
+from graphc.saving.registry import deserialize_object, interpret, serialize_object
 
 Array = NDArray[Any]
 Shape = Sequence[int]
@@ -432,17 +432,11 @@ def get(identifier: Any) -> Any:
 
     Raises ValueError for anything else.
     """
-    if identifier is None:
-        return None
     if isinstance(identifier, (str, Mapping)):
         identifier = deserialize(identifier)
     if isinstance(identifier, (np.ndarray, np.generic)):
         return _fixed_values(np.asarray(identifier))
-    if isinstance(identifier, type):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret initializer identifier: {identifier}")
+    return interpret(identifier, deserialize, "initializer")
 
 
 def _fixed_values(values: Array) -> Callable[..., Array]:

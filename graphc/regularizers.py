@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc import ops
 from graphc.naming import to_snake_case
-from graphc.saving.registry import deserialize_object, serialize_object
+from graphc.saving.registry import deserialize_object, interpret, serialize_object
 
 
 class Regularizer:
@@ -123,12 +123,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 def get(identifier: Any) -> Any:
     """The regularizer a name, config, class or callable stands for; None stays None."""
-    if identifier is None:
-        return None
-    if isinstance(identifier, (str, Mapping)):
-        return deserialize(identifier)
-    if isinstance(identifier, type):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret regularizer identifier: {identifier}")
+    return interpret(identifier, deserialize, "regularizer")

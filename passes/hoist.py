@@ -14,13 +14,17 @@ from graphc.primitives import functions as fn
 from graphc.primitives.contraction import Dot
 from graphc.primitives.control import Scan
 from graphc.primitives.shape import Broadcast
-from passes.loops import in_bodies
+from passes.loops import block_of, in_bodies
+
+PRODUCT_BYTES = 2 * 1024 * 1024  # a product of all steps that is larger does not stay in the cache until it is read
+FACTOR_BYTES = 2 * 1024 * 1024  # a constant that is larger does not stay there from step to step
+TILE_ROWS = 8  # and with fewer rows in a block a step's product is slow
 
 
 @in_bodies
 def hoist(graph: Graph) -> Graph:
     """Moves out of loops what depends on constants only, and the product of a sequence's elements with a constant,
-    which becomes one large product.
+    which becomes one large product unless that is too large for the cache and a step's product is not slower.
 
     A sequence that is the same in every step and a carry that no step changes become constants; numbers and broadcasts
     move into the body. The same graph when nothing moves.
@@ -132,7 +136,10 @@ class _Hoist:
     def _is_product(self, node: Node) -> bool:
         if not isinstance(node.op, Dot) or node.op.batch[0]:
             return False
-        return node.inputs[0] in self.elements and self._is_constant(node.inputs[1])
+        if node.inputs[0] not in self.elements or not self._is_constant(node.inputs[1]):
+            return False
+        is_large = self.op.steps * node.types[0].nbytes > PRODUCT_BYTES
+        return not is_large or node.inputs[1].type.nbytes > FACTOR_BYTES or block_of(self.op)[0] < TILE_ROWS
 
     def _is_free_of_steps(self, value: Value) -> bool:
         return value in self.elements or self._is_constant(value)

@@ -93,8 +93,8 @@ def block_of(op: Loop) -> tuple[int, int]:
 
 
 def parts_of(op: Loop, block: int, per: int) -> int:
-    """Into how many units of work the steps of a block are cut, where the blocks are few. Only where nothing is carried:
-    then any step may be first."""
+    """Into how many units of work the steps of a block are cut where the blocks are few: several only where nothing is
+    carried, so that any step may be the first."""
     blocks = int(op.body.batch or 1) * per // block if block else 1
     nbytes = op.steps * sum(value.type.nbytes for node in op.body.nodes for value in node.outputs)
     if op.carries or blocks >= BLOCKS or nbytes < LARGE:

@@ -63,7 +63,8 @@ class _Planner:
                 self._place_results(node, i)
 
     def _place_results(self, node: Node, i: int) -> None:
-        wanted = [v for v in node.outputs if not {v} & (self.outputs | self.fixed | self.state_of.keys())]
+        placed = self.outputs, self.state_of, self.fixed
+        wanted = [v for v in node.outputs if not any(v in values for values in placed)]
         taken = self._taken_over(node, i, wanted) if self.shares else {}
         for value in node.outputs:
             if value in self.outputs:

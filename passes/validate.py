@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.ir.graph import Graph
 from graphc.ir.interpret import interpret
-from graphc.ir.op import Array
+from graphc.ir.op import Array, Role
 from graphc.ir.types import DType, TensorType, concrete
 
 RTOL = 1e-4  # passes may change the order of f32 additions
@@ -17,16 +17,19 @@ FLOOR = 2e-7  # of the largest element of all results: a gradient that is zero b
 
 
 def random_inputs(graph: Graph, seed: int = 0) -> list[Array]:
-    """Arrays for all inputs: floats normal, signed integers 0 to 2 (they may be ids), unsigned over their range."""
+    """Arrays for all inputs: floats normal, in states without their sign (of a moment there is a root), integers 0 to 2
+    (they may be ids or classes), unsigned ones of weights and states over their range."""
     rng = np.random.default_rng(seed)
-    return [_random(rng, value.type) for value in graph.inputs]
+    return [_random(rng, value.type, graph.role(value)) for value in graph.inputs]
 
 
-def _random(rng: np.random.Generator, type: TensorType) -> Array:
+def _random(rng: np.random.Generator, type: TensorType, role: str | None) -> Array:
     shape = concrete(type.shape)
     if type.dtype.is_float:
-        return rng.standard_normal(shape).astype(type.dtype.numpy)
-    limit = np.iinfo(type.dtype.numpy).max if type.dtype.is_integer and not type.dtype.is_signed else 2
+        normal = rng.standard_normal(shape)
+        return np.asarray(np.abs(normal) if role == Role.STATE else normal).astype(type.dtype.numpy)
+    is_bits = role != Role.INPUT and type.dtype.is_integer and not type.dtype.is_signed
+    limit = np.iinfo(type.dtype.numpy).max if is_bits else 2
     highest = 1 if type.dtype is DType.BOOL else limit
     return np.asarray(rng.integers(0, highest, shape, np.uint64, endpoint=True)).astype(type.dtype.numpy)
 

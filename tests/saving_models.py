@@ -17,7 +17,7 @@ import numpy as np
 Make = Callable[[Any], tuple[Any, Any, Any]]
 MODELS: dict[str, Make] = {}
 # Keras 3.15 cannot read these from its older format, whoever wrote them.
-NOT_IN_H5 = {"ops", "slices", "masked", "masked_recurrent", "subclassed", "shared_objects"}
+NOT_IN_H5 = {"ops", "slices", "masked", "masked_recurrent", "subclassed", "shared_objects", "transformer"}
 STEPS = 2
 
 
@@ -318,6 +318,80 @@ def masked_recurrent(k: Any) -> Any:
     ids = np.random.default_rng(5).integers(1, 9, (12, 6)).astype("int32")
     ids[::2, 4:] = 0
     return made, ids, data(1, seed=3)
+
+
+@model
+def cells(k: Any) -> Any:
+    @k.saving.register_keras_serializable("tests")
+    class Leaky(k.layers.Layer):  # type: ignore[misc]
+        """A cell of the user's."""
+
+        def __init__(self, units: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.state_size = self.output_size = self.units = units
+
+        def build(self, input_shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(input_shape[-1], self.units), name="kernel")
+            self.built = True
+
+        def call(self, x: Any, states: Any) -> Any:
+            state = 0.7 * states[0] + k.ops.tanh(k.ops.matmul(x, self.kernel))
+            return state, [state]
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "units": self.units}
+
+    stacked = k.layers.RNN([k.layers.LSTMCell(4), k.layers.GRUCell(3, reset_after=False)], return_sequences=True)
+    both = k.layers.Bidirectional(k.layers.RNN(Leaky(2), return_sequences=True), merge_mode="sum")
+    return regression(k, [stacked, both, k.layers.RNN(Leaky(3))], 5, 3)
+
+
+@model
+def recurrent_pictures(k: Any) -> Any:
+    layers = [
+        k.layers.ConvLSTM2D(2, 3, padding="same", return_sequences=True),
+        k.layers.TimeDistributed(k.layers.SpectralNormalization(k.layers.Conv2D(3, 2))),
+        k.layers.GlobalAveragePooling3D(),
+    ]
+    return regression(k, layers, 4, 5, 6, 2, optimizer="sgd")
+
+
+@model
+def transformer(k: Any) -> Any:
+    @k.saving.register_keras_serializable("tests")
+    class Positions(k.layers.Layer):  # type: ignore[misc]
+        def build(self, input_shape: Any) -> None:
+            self.table = self.add_weight(shape=input_shape[1:], initializer="glorot_normal", name="table")
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return x + self.table
+
+    start = k.Input((5, 4))
+    y = k.layers.LayerNormalization()(start)
+    y = start + k.layers.MultiHeadAttention(2, 3, name="heads")(y, y, use_causal_mask=True)
+    block = k.Model(start, y + k.layers.Dense(4, "gelu")(k.layers.RMSNormalization()(y)), name="block")
+    x = k.Input((5, 4))
+    y = block(block(Positions()(x)))
+    y = k.layers.GroupQueryAttention(3, 4, 2)(y, y) + k.layers.Attention(use_scale=True)([y, y])
+    made = k.Model(x, k.layers.Dense(1)(k.layers.Flatten()(y)))
+    made.compile(k.optimizers.SGD(0.02, momentum=0.5), "mean_squared_error")
+    return made, data(5, 4), data(1, seed=3)
+
+
+@model
+def mixed(k: Any) -> Any:
+    policy = k.DTypePolicy("mixed_bfloat16")
+    layers = [k.layers.Dense(6, "tanh", dtype=policy), k.layers.Dense(4, dtype=policy), k.layers.LayerNormalization()]
+    return regression(k, layers, 4, optimizer=k.optimizers.SGD(0.05, momentum=0.5))
+
+
+@model
+def adapted(k: Any) -> Any:
+    scaled = k.layers.Normalization()
+    scaled.adapt(data(3) * 2 + 1)
+    layers = [scaled, k.layers.Discretization([-0.5, 0.5]), k.layers.CategoryEncoding(3, "count")]
+    return regression(k, layers, 3, optimizer=k.optimizers.Ftrl(0.1))
 
 
 def trained(k: Any, name: str) -> tuple[Any, Any, Any]:

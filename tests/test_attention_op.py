@@ -141,6 +141,16 @@ def test_every_head_is_a_unit_of_work() -> None:
     assert [phase.units for phase in phases if phase.symbol.startswith("scan")] == [4]
 
 
+@pytest.mark.parametrize(("rows", "heads"), [(1, 1), (3, 1)])
+def test_where_heads_are_few_their_steps_are_units(rows: int, heads: int) -> None:
+    """Of the loop that carries nothing, the forward one."""
+    graph = attention((512, 512, heads, 64, 64), rows=rows, seen=True)
+    (units,) = [phase.units for phase in program(graph).phases if phase.symbol.startswith("scan")]
+    assert units >= 4
+    run(graph, arrays_for(graph) if rows > 1 else data(graph), threads=2)
+    check_short(graph, max(rows - 1, 1))
+
+
 def test_what_lies_ahead_is_left_out() -> None:
     def work(causal: bool) -> float:
         graph = step(attention((1024, 1024, 1, 64, 64), causal=causal))

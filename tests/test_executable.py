@@ -493,7 +493,7 @@ def test_stages() -> None:
     assert str(exe.graph("fused")).startswith("graph @mlp (n = 5) {\n")
     assert "fused @" in str(exe.graph("planned"))
     with pytest.raises(
-        ValueError, match=r"^no stage 'melted'; the stages are source, canonicalize, .*fuse.*, planned "
+        ValueError, match=r"^no stage 'melted'; the stages are source, expand, canonicalize, .*fuse.*, planned "
     ):
         exe.graph("melted")
     with pytest.raises(ValueError, match="no stage 99"):

@@ -24,7 +24,20 @@ from graphc.ir.loop import Loop
 from graphc.ir.nest import Affine, Apply, Const, Expr, Load, Nest, Position
 from graphc.ir.op import REGISTRY, Array, Elementwise, Expanded, Op, Types, Value
 from graphc.ir.types import DType, Rows, ShapeError, TensorType, concrete
-from graphc.primitives import contraction, control, conv, elementwise, index, pool, random, reduce, shape, source
+from graphc.primitives import (
+    attention,
+    contraction,
+    control,
+    conv,
+    elementwise,
+    index,
+    pool,
+    random,
+    reduce,
+    shape,
+    source,
+    winograd,
+)
 from graphc.primitives import functions as fn
 from graphc.primitives.elementwise import Pointwise
 from passes.expand import expand
@@ -535,6 +548,8 @@ def test_rows_survive(op: Op, types: Types, want: str) -> None:
 CONV = conv.Conv((1,), ((0, 0),), (1,))
 LOOP, LOOP_TYPES = control.Scan.samples()[0]
 assert isinstance(LOOP, Loop)
+ATTENTION = attention.Attention(0.5)
+KEYS = (t(N, 7, 2, 3), t(N, 7, 2, 4))
 ERRORS: list[tuple[Op, Types, str]] = [
     (
         LOOP,
@@ -661,6 +676,27 @@ ERRORS: list[tuple[Op, Types, str]] = [
     ),
     (random.RandomBits((3,)), (t(2),), "key is f32[2], wanted u32[2]"),
     (random.RandomBits((2**17, 2**16)), (t(2, dtype=U32),), "shape (131072, 65536) has more than 2^32 elements"),
+    (winograd.TransformTiles("filter"), (t(8, 5),), "operand is f32[8,5], wanted 3 * 3 elements along axis 0"),
+    (winograd.TilesIn("input", (1, 1), (2, 3)), (t(N, 8, 12),), "operand is f32[n,8,12], wanted"),
+    (
+        winograd.TilesIn("input", (1, 1), (2, 3)),
+        (t(N, 8, 12, 5, 2),),
+        "operand is f32[n,8,12,5,2], wanted x[N, H, W, C]",
+    ),
+    (
+        winograd.TilesOut("output", (8, 11)),
+        (t(35, N, 2, 3, 5),),
+        "operand is f32[35,n,2,3,5], wanted x[36, N, tiles, tiles, C]",
+    ),
+    (winograd.TilesOut("output", (8, 13)), (t(36, N, 2, 3, 5),), "2 x 3 tiles of 4 x 4 do not just cover (8, 13)"),
+    (ATTENTION, (t(N, 5, 2), *KEYS), "q is f32[n,5,2], wanted floats [N, steps, heads, width] of one dtype"),
+    (ATTENTION, (t(N, 5, 2, 4), *KEYS), "they do not fit together"),
+    (ATTENTION, (t(N, 5, 2, 3), *KEYS, t(N, 6)), "seen is f32[n,6], wanted bool[n,7]"),
+    (
+        attention.AttentionGrad(0.5),
+        (t(N, 5, 2, 3), *KEYS, t(N, 5, 2, 3), t(N, 2, 5), t(N, 2, 5), t(N, 5, 2)),
+        "g, top, total and delta are f32[n,5,2,3], f32[n,2,5], f32[n,2,5], f32[n,5,2]; wanted",
+    ),
 ]
 
 

@@ -302,6 +302,26 @@ def test_what_no_step_changes_moves_out() -> None:
     assert hoist(after) is after
 
 
+def test_a_product_that_leaves_the_cache_stays_in_the_loop() -> None:
+    """Where the step's product is as fast: the constant stays in the cache, and blocks of rows fill the tiles."""
+
+    def loop_has_it(steps: int, rows: int, width: int) -> bool:
+        b = Builder("recurrence")
+        x, w = b.input("x", TensorType((steps, Rows(rows), width))), b.input("w", TensorType((width, 512)))
+
+        def step(b: Builder, state: Sequence[Value], parts: Sequence[Value]) -> Step:
+            return (fn.tanh(b, fn.add(b, state[0], fn.matmul(b, parts[0], w))),), ()
+
+        (last,), _ = fn.scan(b, step, (b.input("h", TensorType((Rows(rows), 512))),), (x,), steps)
+        (node,) = loops(hoist(b.build((last,))))
+        return bool(products(op_of(node).body))
+
+    assert loop_has_it(100, 64, 32)
+    assert not loop_has_it(10, 64, 32)  # 1.3 MB
+    assert not loop_has_it(400, 16, 32)  # blocks of 4 rows
+    assert not loop_has_it(100, 64, 2048)  # 4 MB of weights in every step
+
+
 # ---- native code
 
 
@@ -310,6 +330,27 @@ def test_what_no_step_changes_moves_out() -> None:
 def test_blocks_of_rows_and_short_batches(rows: int, steps: int) -> None:
     for count in sorted({1, rows // 2 + 1, rows}):
         check_short(recurrence(steps, rows, reverse=steps == 5), count)
+
+
+@pytest.mark.parametrize("has_rows", [False, True])
+@pytest.mark.parametrize("steps", [1, 5, 7])
+def test_steps_that_carry_nothing_run_side_by_side(has_rows: bool, steps: int) -> None:
+    """In four units if there are as many steps; the last may be shorter. With rows that need each other, or without."""
+    b = Builder("independent")
+    n = Rows(96) if has_rows else 96
+    x, w = b.input("x", TensorType((steps, n, 256))), b.input("w", TensorType((256, 256)))
+
+    def step(b: Builder, state: Sequence[Value], parts: Sequence[Value]) -> Step:
+        y = fn.tanh(b, fn.matmul(b, fn.mul(b, parts[0], parts[0]), w))
+        return (), (fn.sub(b, y, fn.broadcast(b, fn.max(b, y, 0), y.shape, (1,))),)
+
+    _, (every,) = fn.scan(b, step, (), (x,), steps, reverse=steps == 5)
+    graph = b.build((fn.mul(b, every, 1.0),))
+    (loop,) = plan_memory(fuse(graph)).loops.values()
+    assert (loop.block, loop.parts) == (0, {1: 1, 5: 3, 7: 4}[steps])
+    first, second = (run(graph, data(graph), threads=threads)[0] for threads in (1, 3))
+    np.testing.assert_array_equal(first, second)
+    check_short(graph, 50 if has_rows else 1)
 
 
 def test_rows_are_cut_into_blocks_only_if_they_are_independent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from graphc.commands.subject import find, graph_of
+from graphc.commands.subject import UsageError, find, graph_of
 
 
 def diff(args: argparse.Namespace) -> None:
@@ -13,6 +13,8 @@ def diff(args: argparse.Namespace) -> None:
     from graphc.insight.diff import compare
     from graphc.insight.roof import known_roof
 
+    if args.before == args.after == "-":
+        raise UsageError("stdin can be read once: one of the two must be a file or a model")
     graphs = [graph_of(find(where), args)[0] for where in (args.before, args.after)]
     found = compare(graphs[0], graphs[1], known_roof(), (args.before, args.after))
     sys.stdout.write(f"{found}\n")

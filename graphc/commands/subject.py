@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from graphc import script
 
 if TYPE_CHECKING:
     from graphc.ir.graph import Graph
@@ -68,10 +71,25 @@ def _only_model(path: str) -> Any:
 
 
 def _run(path: str) -> dict[str, Any]:
+    """The names of a script after it has run as a module; one that never says graphc finds it under the name `keras`.
+    UsageError for what the script raises, with its place there."""
     if not Path(path).is_file():
         raise UsageError(f"{path}: no such file")
     sys.path.insert(0, str(Path(path).parent))
-    return runpy.run_path(path, run_name=Path(path).stem)
+    if b"graphc" not in Path(path).read_bytes():
+        script.install()
+    try:
+        return runpy.run_path(path, run_name=Path(path).stem)
+    except Exception as error:
+        raise UsageError(f"{path} raised an error:\n{_told(error, path)}") from None
+
+
+def _told(error: Exception, path: str) -> str:
+    """An error as Python shows it, from the script's own line on."""
+    found = traceback.TracebackException.from_exception(error)
+    first = next((i for i, frame in enumerate(found.stack) if frame.filename == path), len(found.stack))
+    del found.stack[:first]
+    return "".join(found.format()).rstrip()
 
 
 def _saved(path: str) -> Any:
@@ -87,14 +105,28 @@ def mode_of(model: Any, args: argparse.Namespace) -> str:
     return args.mode or ("train" if model.compiled else "infer")
 
 
+def _sized(graph: Graph, args: argparse.Namespace) -> Graph:
+    """The graph for the batch that is asked for."""
+    from graphc.ir.resize import with_rows
+
+    if args.mode is not None and "model" in args:
+        raise UsageError(f"{args.model}: --mode is for models; a graph is one step as it is")
+    if args.batch is None or args.batch == graph.batch:
+        return graph
+    if graph.batch is None:
+        raise UsageError(f"{graph.name} counts no rows of a batch (it has no `n`), so --batch cannot change them")
+    return with_rows(graph, args.batch)
+
+
 def executable_of(thing: Any, args: argparse.Namespace) -> Any:
     """The native executable of a graph or of a model's step. TypeError for anything else."""
     from graphc.executables import compile as compile_executable
+    from graphc.ir.graph import Graph
     from graphc.models.model import Model
 
     if isinstance(thing, Model):
         return compile_executable(thing, mode=mode_of(thing, args), batch_size=args.batch)
-    return compile_executable(thing)
+    return compile_executable(_sized(thing, args) if isinstance(thing, Graph) else thing)
 
 
 def graph_of(thing: Any, args: argparse.Namespace) -> tuple[Graph, Mapping[str, Array]]:
@@ -103,7 +135,7 @@ def graph_of(thing: Any, args: argparse.Namespace) -> tuple[Graph, Mapping[str, 
     from graphc.models.model import Model
 
     if isinstance(thing, Graph):
-        return thing, {}
+        return _sized(thing, args), {}
     if isinstance(thing, Model):
         step = thing.traced(mode_of(thing, args), args.batch)
         return step.graph, step.bindings

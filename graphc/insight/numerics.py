@@ -36,8 +36,8 @@ class _Find:
     value: Value
     array: Array
     operands: Mapping[Value, Array]
-    steps: tuple[str, ...] = ()
-    loc: Loc = Loc()
+    steps: tuple[str, ...]
+    loc: Loc
 
 
 class NumericsError(FloatingPointError):
@@ -136,7 +136,7 @@ def _find(value: Value, arrays: Mapping[Value, Array], steps: tuple[str, ...] = 
 
 
 def _inside(found: _Find, arrays: Mapping[Value, Array]) -> _Find:
-    """Where in the body of a loop it was; what was found, if that was in no loop, or if the interpreter sees nothing."""
+    """Where in the body of a loop it was; what was found, if it was in no loop or the interpreter sees nothing."""
     loop = found.value.op
     if not isinstance(loop, Loop):
         return found

@@ -250,19 +250,20 @@ def cast(value: Expr, dtype: DType) -> Expr:
 
 def children(expr: Expr) -> tuple[Expr, ...]:
     """The expressions directly inside, those in indirect indices included."""
-    match expr:
-        case Apply(args=args):
-            return args
-        case Load(index=index):
-            return tuple(i for i in index if not isinstance(i, Affine))
+    if isinstance(expr, Apply):
+        return expr.args
+    if isinstance(expr, Load):
+        return tuple(i for i in expr.index if not isinstance(i, Affine))
     return ()
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """The expression and all inside it, outermost first."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    pending = [expr]
+    while pending:
+        found = pending.pop()
+        yield found
+        pending.extend(reversed(children(found)))
 
 
 def loads(expr: Expr) -> list[Load]:

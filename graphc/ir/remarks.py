@@ -12,8 +12,8 @@ from graphc.ir.op import Node
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One sentence of a pass about a node: the node's names, its layer and the sentence. `loop` is the first name of the
-    outermost loop whose body has the node, if one has."""
+    """One sentence of a pass about a node: the node's names, its layer and the sentence. `loop` is the first name of
+    the outermost loop whose body has the node, if one has."""
 
     passed_by: str
     node: str

@@ -37,7 +37,7 @@ class _Verifier:
     good: set[Node]
     known: set[Value] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
-    bodies: dict[str, str] = field(default_factory=dict)  # structural key by label of a fused body
+    bodies: dict[str, Graph] = field(default_factory=dict)  # a fused body by its label
     batch: int | None = None
 
     def run(self) -> None:
@@ -61,7 +61,8 @@ class _Verifier:
         if isinstance(node.op, Parameter):
             raise VerifyError("a parameter must be a graph input", node)
         for value in node.inputs:
-            self._read(value, f"operand of %{', %'.join(node.names)}")
+            if value not in self.known:
+                raise _undefined(value, f"operand of %{', %'.join(node.names)}")
         self._attributes(node)
         if node not in self.good:
             self._types(node)
@@ -102,8 +103,8 @@ class _Verifier:
         if inner.batch is not None:
             self._batch(inner.batch, node)
         if isinstance(op, Fused):
-            key = structural_key(body)
-            if self.bodies.setdefault(op.label, key) != key:
+            known = self.bodies.setdefault(op.label, body)
+            if known is not body and structural_key(known) != structural_key(body):
                 raise VerifyError(f"@{op.label} is the label of another body too", node)
 
     def _define(self, node: Node) -> None:
@@ -137,15 +138,11 @@ class _Verifier:
         if batch != self.batch:
             raise VerifyError(f"has rows of a batch of {batch} in a graph of {self.batch}", node)
 
-    def _read(self, value: Value, what: str) -> None:
-        if value not in self.known:
-            names = ", ".join(f"%{name}" for name in value.node.names)
-            raise VerifyError(f"{what}: result {value.index} of {value.op.mnemonic} ({names}) is not defined before")
-
     def _outputs(self) -> None:
         names = self.graph.output_names
         for value in self.graph.outputs:
-            self._read(value, "output")
+            if value not in self.known:
+                raise _undefined(value, "output")
         if names and len(names) != len(self.graph.outputs):
             raise VerifyError(f"{len(self.graph.outputs)} outputs have {len(names)} names")
         if len(set(names)) != len(names):
@@ -155,18 +152,26 @@ class _Verifier:
         states = [state for state, _ in self.graph.updates]
         if len(set(states)) != len(states):
             raise VerifyError("an input is updated twice")
+        inputs = set(self.graph.inputs)
         for state, new in self.graph.updates:
-            self._read(new, f"update of {state!r}")
-            if state not in self.graph.inputs or self.graph.role(state) == Role.INPUT:
+            if new not in self.known:
+                raise _undefined(new, f"update of {state!r}")
+            if state not in inputs or self.graph.role(state) == Role.INPUT:
                 raise VerifyError(f"update of {state!r}: only a param or state of this graph can be updated")
             if state.type != new.type:
                 raise VerifyError(f"update of {state!r}: the next value is {new.type}")
 
     def _checks(self) -> None:
         for check in self.graph.checks:
-            self._read(check.value, "check")
+            if check.value not in self.known:
+                raise _undefined(check.value, "check")
             if check.value.type != TensorType((), DType.I32):
                 raise VerifyError(f"check {check.message!r}: wanted an i32 scalar, got {check.value!r}")
+
+
+def _undefined(value: Value, what: str) -> VerifyError:
+    names = ", ".join(f"%{name}" for name in value.node.names)
+    return VerifyError(f"{what}: result {value.index} of {value.op.mnemonic} ({names}) is not defined before")
 
 
 def _rows_of(value: object) -> Iterator[Rows]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import activations, config, constraints, initializers, ops, regularizers
-from graphc.layers.core import serialized_weight_options
+from graphc import activations, config, ops, regularizers
+from graphc.layers.core import serialized_weight_options, take_weight_options
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer
 
@@ -45,11 +45,7 @@ class BaseConv(Layer):
         self.data_format = config.standardize_data_format(data_format)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        for name in (*self.kernels, "bias"):
-            setattr(self, f"{name}_initializer", initializers.get(options[f"{name}_initializer"]))
-        for name in (*self.kernels, "bias"):
-            setattr(self, f"{name}_regularizer", regularizers.get(options[f"{name}_regularizer"]))
-            setattr(self, f"{name}_constraint", constraints.get(options[f"{name}_constraint"]))
+        take_weight_options(self, options, *self.kernels, "bias")
         self.input_spec = InputSpec(min_ndim=self.rank + 2, max_ndim=self.rank + 2)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(

@@ -173,12 +173,23 @@ def checked_count(layer: str, name: str, value: Any) -> int:
     return value
 
 
+WEIGHT_OPTIONS = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
+
+
+def take_weight_options(layer: Any, options: dict[str, Any], *weights: str) -> None:
+    """Set `<weight>_initializer`, `_regularizer` and `_constraint` of a layer from what its constructor was given."""
+    for option, module in WEIGHT_OPTIONS.items():
+        for weight in weights:
+            setattr(layer, f"{weight}_{option}", module.get(options[f"{weight}_{option}"]))
+
+
 def serialized_weight_options(layer: Any, *weights: str) -> dict[str, Any]:
     """The config entries `<weight>_initializer`, `_regularizer` and `_constraint` of a layer."""
-    modules = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
-    names = [f"{weight}_{option}" for option in modules for weight in weights]
-    values = {name: getattr(layer, name) for name in names}
-    return {name: modules[name.rsplit("_", 1)[1]].serialize(value) for name, value in values.items()}
+    return {
+        f"{weight}_{option}": module.serialize(getattr(layer, f"{weight}_{option}"))
+        for option, module in WEIGHT_OPTIONS.items()
+        for weight in weights
+    }
 
 
 class Embedding(Layer):

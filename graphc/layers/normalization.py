@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import config, constraints, initializers, ops, regularizers
-from graphc.layers.core import serialized_weight_options
+from graphc import config, initializers, ops
+from graphc.layers.core import serialized_weight_options, take_weight_options
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer
 
@@ -22,10 +22,7 @@ class ScaledNormalization(Layer):
         self.center = center
         self.scale = scale
         self.gamma = self.beta = None
-        for name in ("beta", "gamma"):
-            setattr(self, f"{name}_initializer", initializers.get(options[f"{name}_initializer"]))
-            setattr(self, f"{name}_regularizer", regularizers.get(options[f"{name}_regularizer"]))
-            setattr(self, f"{name}_constraint", constraints.get(options[f"{name}_constraint"]))
+        take_weight_options(self, options, "beta", "gamma")
         self.supports_masking = True
 
     def _add_scaling(self, shape: tuple[int, ...]) -> None:

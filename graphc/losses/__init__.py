@@ -59,7 +59,7 @@ from graphc.losses.structure import (
     dice,
     tversky,
 )
-from graphc.saving.registry import get_registered_object, serialize_object, unknown_name
+from graphc.saving.registry import get_registered_object, interpret, serialize_object, unknown_name
 
 _FUNCTIONS = (
     binary_crossentropy,
@@ -124,16 +124,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
 
 def get(identifier: Any) -> Any:
     """The loss a name, config, class or callable stands for; None stays None."""
-    if identifier is None:
-        return None
-    if isinstance(identifier, (str, Mapping)):
-        found = deserialize(identifier)
-        return found() if isinstance(found, type) else found
-    if isinstance(identifier, type):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret loss identifier: {identifier}")
+    return interpret(identifier, deserialize, "loss")
 
 
 __all__ = [

@@ -81,7 +81,7 @@ from graphc.metrics.regression import (
     pearson_correlation,
 )
 from graphc.naming import to_snake_case
-from graphc.saving.registry import get_registered_object, serialize_object, unknown_name
+from graphc.saving.registry import get_registered_object, interpret, serialize_object, unknown_name
 
 _CLASSES = [value for value in list(globals().values()) if isinstance(value, type) and issubclass(value, Metric)]
 _SHORT = {
@@ -121,15 +121,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
 
 def get(identifier: Any) -> Any:
     """The metric a name, config, class or callable stands for; None stays None."""
-    if identifier is None:
-        return None
-    if isinstance(identifier, (str, Mapping)):
-        return deserialize(identifier)
-    if isinstance(identifier, type):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Could not interpret metric identifier: {identifier}")
+    return interpret(identifier, deserialize, "metric")
 
 
 __all__ = [

@@ -128,11 +128,15 @@ class Compilation:
 
 def describe_kernels(program: Program, graph: Graph) -> dict[str, str]:
     """For every kernel, in order of first use, what it computes: its ops, and for which layers and directions."""
-    ops = {name: _ops_text(node.op) for node in graph.nodes for name in node.names}
+    ops = {name: node.op for node in graph.nodes for name in node.names}
+    drivers = {phase.node: phase.symbol for phase in program.phases if isinstance(ops.get(phase.node), Loop)}
     work: dict[str, dict[str, None]] = {}
     for phase in program.phases:
+        driver = drivers.get(phase.node, phase.symbol)
+        shared = f"what all steps of {driver} share" if driver != phase.symbol else ""
+        what = shared or (_ops_text(ops[phase.node]) if phase.node in ops else "copy")
         where = f"{phase.layer or f'%{phase.node}'} {phase.direction}"
-        work.setdefault(phase.symbol, {})[f"{ops.get(phase.node, 'copy')} for {where}"] = None
+        work.setdefault(phase.symbol, {})[f"{what} for {where}"] = None
     return {symbol: "; ".join(parts) for symbol, parts in work.items()}
 
 

@@ -189,6 +189,16 @@ def deserialize_object(
     return instance_of(subject, config, identifier if isinstance(identifier, Mapping) else {}, custom_objects)
 
 
+def interpret(identifier: Any, deserialize: Callable[[Any], Any], kind: str) -> Any:
+    """The object a name, config, class or callable stands for; None stays None. ValueError for anything else."""
+    found = deserialize(identifier) if isinstance(identifier, (str, Mapping)) else identifier
+    if isinstance(found, type):
+        return found()
+    if found is None or callable(found) or found is not identifier:
+        return found
+    raise ValueError(f"Could not interpret {kind} identifier: {identifier}")
+
+
 def instance_of(
     cls: type, config: dict[str, Any], entry: Mapping[str, Any], custom_objects: Objects | None = None
 ) -> Any:

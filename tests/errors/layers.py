@@ -192,6 +192,28 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
         NotImplementedError,
         "Iterating over a symbolic KerasTensor is not supported.",
     ),
+    "numpy_of_symbolic": (
+        lambda: np.asarray(k.Input((3,))),
+        ValueError,
+        "A KerasTensor is symbolic: it's a placeholder for a shape an a dtype. It doesn't have any actual numerical "
+        "value. You cannot convert it to a NumPy array.",
+    ),
+    "bool_of_symbolic": (
+        lambda: bool(k.Input((3,), name="x")),
+        TypeError,
+        "<KerasTensor shape=(None, 3), dtype=float32, sparse=False, ragged=False, name=x> has no value yet and cannot "
+        "decide a Python `if`; use `graphc.ops.where`",
+    ),
+    "gone_layer": (
+        lambda: n.ThresholdedReLU,
+        AttributeError,
+        "keras.layers.ThresholdedReLU is gone since Keras 3: use ReLU(threshold=theta)",
+    ),
+    "unknown_layer": (
+        lambda: n.Dens,
+        AttributeError,
+        "module 'graphc.layers' has no attribute 'Dens'. Did you mean: 'Dense'?",
+    ),
     "assign_shape": (
         lambda: k.Variable(np.zeros(3), name="v").assign(np.zeros(4)),
         ValueError,

@@ -30,6 +30,11 @@ def disconnected() -> Any:
     return k.Model(a, n.Add()([a, b]))
 
 
+def same_names() -> Any:
+    x = k.Input((3,), name="x")
+    return k.Model(x, n.Dense(2, name="a")(n.Dense(2, name="a")(x)))
+
+
 CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "width": (
         lambda: net().predict(np.zeros((2, 5)), verbose=0),
@@ -140,6 +145,32 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         "All layers added to a Sequential model should have unique names. Name 'a' is already the name of a layer in "
         "this model. Update the `name` argument to pass a unique name.",
+    ),
+    "operation_names": (
+        same_names,
+        ValueError,
+        'The name "a" is used 2 times in the model. All operation names should be unique.',
+    ),
+    "save_extension": (
+        lambda: net().save("model.foo"),
+        ValueError,
+        "Invalid filepath extension for saving. Please add either a `.keras` extension for the native Keras format "
+        "(recommended) or a `.h5` extension. Received: filepath=model.foo.",
+    ),
+    "weights_extension": (
+        lambda: net().save_weights("model.foo"),
+        ValueError,
+        "The filename must end in `.weights.h5`. Received: filepath=model.foo",
+    ),
+    "checkpoint_extension": (
+        lambda: k.callbacks.ModelCheckpoint("model.foo"),
+        ValueError,
+        "The filepath provided must end in `.keras` (Keras model format). Received: filepath=model.foo",
+    ),
+    "no_file": (
+        lambda: k.models.load_model("none.keras"),
+        ValueError,
+        "File not found: filepath=none.keras. Please ensure the file is an accessible `.keras` zip file.",
     ),
     "not_a_layer": (
         lambda: k.Sequential([3]),

@@ -15,10 +15,9 @@ from graphc.ir.text import op_text
 from passes.memory import plan_memory
 from passes.pipeline import PASSES
 
-
 Change = tuple[str, str, str]
-"""A mark, the name of a node (of the loop, for those in its body) and a line. Marks: "+" the node is new, "-" it is gone,
-"~" it computes its result in another way than before."""
+"""A mark, the name of a node (of the loop, for those in its body) and a line. Marks: "+" the node is new, "-" it is
+gone, "~" it computes its result in another way than before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import string
 from typing import Any
 
-from graphc import constraints, initializers, ops, regularizers
+from graphc import ops, regularizers
+from graphc.layers.core import serialized_weight_options, take_weight_options
 from graphc.layers.einsum_dense import EinsumDense
 from graphc.layers.layer import Layer
 from graphc.layers.regularization import Dropout
@@ -37,10 +38,7 @@ class ProjectedAttention(Layer):
         self.supports_masking = True
         self.dropout, self.use_bias, self.use_gate = dropout, use_bias, use_gate
         self.sliding_window, self.seed = sliding_window, seed
-        for name in WEIGHTS:
-            setattr(self, f"{name}_initializer", initializers.get(weights[f"{name}_initializer"]))
-            setattr(self, f"{name}_regularizer", regularizers.get(weights[f"{name}_regularizer"]))
-            setattr(self, f"{name}_constraint", constraints.get(weights[f"{name}_constraint"]))
+        take_weight_options(self, weights, *WEIGHTS)
 
     # ---- projections
 
@@ -94,11 +92,8 @@ class ProjectedAttention(Layer):
 
     def shared_options(self) -> dict[str, Any]:
         found = {name: getattr(self, name) for name in ("dropout", "use_bias", "use_gate", "sliding_window", "seed")}
-        for name in WEIGHTS:
-            found[f"{name}_initializer"] = initializers.serialize(getattr(self, f"{name}_initializer"))
-            found[f"{name}_regularizer"] = regularizers.serialize(getattr(self, f"{name}_regularizer"))
-            found[f"{name}_constraint"] = constraints.serialize(getattr(self, f"{name}_constraint"))
-        return {**found, "activity_regularizer": regularizers.serialize(self.activity_regularizer)}
+        penalty = {"activity_regularizer": regularizers.serialize(self.activity_regularizer)}
+        return {**found, **serialized_weight_options(self, *WEIGHTS), **penalty}
 
 
 def projection_equation(free: int, bound: int, made: int) -> tuple[str, str, int]:

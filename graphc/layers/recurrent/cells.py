@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from graphc import activations, constraints, initializers, ops, random, regularizers
+from graphc import activations, initializers, ops, random
+from graphc.layers.core import serialized_weight_options, take_weight_options
 from graphc.layers.layer import Layer
 from graphc.random import SeedGenerator
+
+WEIGHTS = ("kernel", "recurrent", "bias")
 
 
 class Dropping:
@@ -55,6 +58,7 @@ class RecurrentCell(Layer, Dropping):
     """A cell with a kernel for the inputs, one for the state, and a bias, for `gates` gates side by side."""
 
     gates: ClassVar[int] = 1
+    bias_initializer: Any
     draws_first = False  # whether the seed of the masks is drawn before those of the weights, as Keras does in one cell
     output_is_state = True  # the first state is the output
 
@@ -87,15 +91,7 @@ class RecurrentCell(Layer, Dropping):
             self.seed_generator = SeedGenerator(seed)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        take_weight_options(self, locals(), *WEIGHTS)
         self.dropout = min(1.0, max(0.0, dropout))
         self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
         self.seed = seed
@@ -137,10 +133,7 @@ class RecurrentCell(Layer, Dropping):
     def options(self) -> dict[str, Any]:
         """The arguments of the cell's constructor, in config form."""
         found = {"units": self.units, "activation": activations.serialize(self.activation), "use_bias": self.use_bias}
-        for name in ("kernel", "recurrent", "bias"):
-            found[f"{name}_initializer"] = initializers.serialize(getattr(self, f"{name}_initializer"))
-            found[f"{name}_regularizer"] = regularizers.serialize(getattr(self, f"{name}_regularizer"))
-            found[f"{name}_constraint"] = constraints.serialize(getattr(self, f"{name}_constraint"))
+        found |= serialized_weight_options(self, *WEIGHTS)
         return {**found, "dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout, "seed": self.seed}
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import activations, config, constraints, initializers, ops, regularizers
+from graphc import activations, config, ops
 from graphc.layers.convolutional import standardize_padding, window_sizes
+from graphc.layers.core import serialized_weight_options, take_weight_options
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.layer import Layer
-from graphc.layers.recurrent.cells import Dropping, forgetting
-from graphc.layers.recurrent.rnn import RNN
+from graphc.layers.recurrent.cells import WEIGHTS, Dropping, forgetting
+from graphc.layers.recurrent.rnn import OwnCell
 from graphc.random import SeedGenerator
 
 GATES = 4
-WEIGHTS = ("kernel", "recurrent", "bias")
 
 
 class ConvLSTMCell(Layer, Dropping):
@@ -40,10 +40,7 @@ class ConvLSTMCell(Layer, Dropping):
         self.activation = activations.get(options["activation"])
         self.recurrent_activation = activations.get(options["recurrent_activation"])
         self.use_bias, self.unit_forget_bias = options["use_bias"], options["unit_forget_bias"]
-        for name in WEIGHTS:
-            setattr(self, f"{name}_initializer", initializers.get(options[f"{name}_initializer"]))
-            setattr(self, f"{name}_regularizer", regularizers.get(options[f"{name}_regularizer"]))
-            setattr(self, f"{name}_constraint", constraints.get(options[f"{name}_constraint"]))
+        take_weight_options(self, options, *WEIGHTS)
         self.dropout = min(1.0, max(0.0, options["dropout"]))
         self.recurrent_dropout = min(1.0, max(0.0, options["recurrent_dropout"]))
         self.mask_count = GATES if self.dropout or self.recurrent_dropout else None
@@ -121,14 +118,10 @@ class ConvLSTMCell(Layer, Dropping):
         found = {name: getattr(self, name) for name in names}
         for name in ("activation", "recurrent_activation"):
             found[name] = activations.serialize(getattr(self, name))
-        for name in WEIGHTS:
-            found[f"{name}_initializer"] = initializers.serialize(getattr(self, f"{name}_initializer"))
-            found[f"{name}_regularizer"] = regularizers.serialize(getattr(self, f"{name}_regularizer"))
-            found[f"{name}_constraint"] = constraints.serialize(getattr(self, f"{name}_constraint"))
-        return found
+        return {**found, **serialized_weight_options(self, *WEIGHTS)}
 
 
-class ConvLSTM(RNN):
+class ConvLSTM(OwnCell):
     """A convolutional LSTM over (n, steps, spatial.., channels)."""
 
     rank = 0
@@ -176,21 +169,6 @@ class ConvLSTM(RNN):
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         """The shapes of what `call` returns."""
         return Layer.compute_output_shape(self, sequences_shape)
-
-    def __getattr__(self, name: str) -> Any:
-        cell = self.__dict__.get("cell")
-        if cell is not None and not name.startswith("_") and name in cell.options():
-            return getattr(cell, name)
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def get_config(self) -> dict[str, Any]:
-        base = {**Layer.get_config(self), **self.options()}
-        penalty = {"activity_regularizer": regularizers.serialize(self.activity_regularizer)}
-        return {**base, **self.cell.options(), **penalty}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        return cls(**config)
 
 
 class ConvLSTM1D(ConvLSTM):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc import regularizers
 from graphc.layers.input_spec import InputSpec
 from graphc.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
-from graphc.layers.recurrent.rnn import RNN
-
-RUNS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+from graphc.layers.recurrent.rnn import OwnCell
 
 
-class CellLayer(RNN):
-    """A recurrent layer that makes its cell; the cell's options are the layer's."""
+class CellLayer(OwnCell):
+    """A recurrent layer over (n, steps, in)."""
 
     def __init__(self, cell: Any, use_cudnn: Any = None, **kwargs: Any) -> None:
         if use_cudnn not in (None, "auto", True, False):
@@ -23,22 +20,6 @@ class CellLayer(RNN):
             )
         super().__init__(cell, **kwargs)
         self.input_spec = InputSpec(ndim=3)
-
-    def __getattr__(self, name: str) -> Any:
-        cell = self.__dict__.get("cell")
-        if cell is not None and not name.startswith("_") and name in cell.options():
-            return getattr(cell, name)
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    def get_config(self) -> dict[str, Any]:
-        base = super().get_config()
-        del base["cell"]
-        penalty = {"activity_regularizer": regularizers.serialize(self.activity_regularizer)}
-        return {**base, **self.cell.options(), **penalty}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        return cls(**config)
 
 
 def _shared(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc import ops, tree
+from graphc import ops, regularizers, tree
 from graphc.ir.types import Rows
 from graphc.layers.layer import Layer
 from graphc.layers.recurrent.cells import Dropping
@@ -217,6 +217,24 @@ class RNN(Layer):
 
         options = dict(config)
         return cls(layers.deserialize(options.pop("cell"), custom_objects), **options)
+
+
+class OwnCell(RNN):
+    """A recurrent layer that makes its cell; the cell's options are the layer's."""
+
+    def __getattr__(self, name: str) -> Any:
+        cell = self.__dict__.get("cell")
+        if cell is not None and not name.startswith("_") and name in cell.options():
+            return getattr(cell, name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def get_config(self) -> dict[str, Any]:
+        penalty = {"activity_regularizer": regularizers.serialize(self.activity_regularizer)}
+        return {**Layer.get_config(self), **self.options(), **self.cell.options(), **penalty}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        return cls(**config)
 
 
 class StackedRNNCells(Layer):
