@@ -378,6 +378,26 @@ def test_diff_of_two_graphs(file: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert exit.value.code == 1
 
 
+LOOP = """
+import graphc as keras
+
+model = keras.Sequential([keras.Input((6, 5)), keras.layers.SimpleRNN(3, activation="tanh"), keras.layers.Dense(2)])
+"""
+
+
+@pytest.mark.usefixtures("roof")
+def test_diff_of_two_models_names_the_op_in_the_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scripts = [tmp_path / f"{name}.py" for name in ("old", "same", "new")]
+    for script, text in zip(scripts, (LOOP, LOOP, LOOP.replace("tanh", "sigmoid")), strict=True):
+        script.write_text(text)
+    assert "kernels: as before" in prints(capsys, "diff", scripts[0], scripts[1], "--exit-code")
+    lines = prints(capsys, "diff", scripts[0], scripts[2]).splitlines()
+    assert "  sigmoid  0  ->  1  +1" in lines and "  tanh     1  ->  0  -1" in lines
+    changed = [line for line in lines if line.startswith(("- ", "+ "))]
+    assert [line[0] for line in changed] == ["-", "+"] and all("scan of " in line for line in changed)
+    assert max(map(len, lines)) < 160
+
+
 def test_check_of_a_graph_and_of_a_model(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "give the interpreter's numbers" in prints(capsys, "check", file)
     script = tmp_path / "net.py"

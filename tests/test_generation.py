@@ -19,11 +19,11 @@ def attention(grouped: bool, **options: Any) -> Any:
     return n.GroupQueryAttention(3, 4, 2, **options) if grouped else n.MultiHeadAttention(2, 3, value_dim=5, **options)
 
 
-def gpt(grouped: bool = False, dropout: float = 0.0, **call: Any) -> Any:
+def gpt(grouped: bool = False, dropout: float = 0.0, blocks: int = 1, **call: Any) -> Any:
     k.utils.set_random_seed(5)
     ids = k.Input((STEPS,), dtype="int32")
     x = PositionEmbedding(STEPS + 2, "he_uniform")(n.Embedding(WORDS, 6, embeddings_initializer="he_uniform")(ids))
-    for _ in range(2):
+    for _ in range(blocks):
         a = n.LayerNormalization()(x)
         x = x + attention(grouped, dropout=dropout)(a, a, **{"use_causal_mask": True, **call})
         x = x + n.Dense(6)(n.Dense(13, activation="gelu")(n.LayerNormalization()(x)))
@@ -35,7 +35,7 @@ TEXTS = np.random.default_rng(3).integers(0, WORDS, (2, STEPS)).astype("int32")
 
 @pytest.mark.parametrize(("grouped", "dropout"), [(False, 0.0), (True, 0.0), (False, 0.1)])
 def test_logits_step_by_step_are_those_of_the_whole_text(grouped: bool, dropout: float) -> None:
-    model = gpt(grouped, dropout)
+    model = gpt(grouped, dropout, blocks=1 if dropout else 2)
     decoder = Decoder(model, batch_size=2)
     for _ in range(2):  # the second time over what is left of the first
         got = np.stack([decoder.step(TEXTS[:, i])[0].copy() for i in range(STEPS)], axis=1)

@@ -319,6 +319,24 @@ def test_importing_graphc_takes_no_time() -> None:
     assert min(float(run_python(code)) for _ in range(5)) < LIGHT_SECONDS
 
 
+MODEL = """
+import sys, graphc as k
+layers = [k.layers.Conv2D(3, 2), k.layers.Flatten(), k.layers.Dense(2)]
+k.Sequential([k.Input((5, 7, 1)), *layers]).compile("adam", "mse")
+print(*(name for name in sys.modules if name.startswith(("graphc.layers.", "graphc.callbacks.", "graphc.saving."))))
+print(*({"urllib.request", "ssl", "email", "tarfile", "concurrent.futures.thread"} & set(sys.modules)))
+print(k.layers.deserialize({"class_name": "LSTM", "config": {"units": 3}}).units)
+"""
+
+
+def test_a_model_loads_only_what_it_uses() -> None:
+    """And what a configuration names is found without having been used."""
+    ours, outside, units = run_python(MODEL).split("\n")[:3]
+    unused = {"preprocessing", "recurrent", "attention", "normalization", "merging", "remote", "tensorboard", "hdf5"}
+    assert "graphc.layers.convolutional" in ours and outside == "" and units == "3"
+    assert not [name for name in ours.split() if unused & set(name.split("."))]
+
+
 def test_the_public_face_lists_its_names() -> None:
     listed = run_python("import graphc; print(*dir(graphc))").split()
     assert {"Sequential", "Model", "Input", "layers", "optimizers", "datasets", "compile"} <= set(listed)

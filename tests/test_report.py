@@ -106,7 +106,9 @@ def test_loops_show_what_is_in_them(recurrent: Path) -> None:
     fuse = next(stage for stage in record["stages"] if stage["name"] == "fuse")
     assert any(loop == name and "fused with" in message for _, _, message, loop in fuse["remarks"])
     assert any(owner == name and f"in %{name}: " in line and "tanh" in line for _, owner, line in fuse["changes"])
-    shared = [kernel["name"] for kernel in record["kernels"] if kernel["computes"].startswith("what all steps of scan.")]
+    shared = [
+        kernel["name"] for kernel in record["kernels"] if kernel["computes"].startswith("what all steps of scan.")
+    ]
     assert len(shared) == 1 and any(step["kernels"] == [*shared, "scan.1"] for step in record["steps"])
     inner = [kernel for kernel in record["kernels"] if kernel["computes"].startswith("every step of ")]
     assert inner and all(set(kernel["nodes"]) <= set(loops) and kernel["nodes"] for kernel in inner)

@@ -12,10 +12,14 @@ def diff(args: argparse.Namespace) -> None:
     """Prints what differs; the exit code is 1 if something does and --exit-code asks for it."""
     from graphc.insight.diff import compare
     from graphc.insight.roof import known_roof
+    from graphc.naming import clear_session
 
     if args.before == args.after == "-":
         raise UsageError("stdin can be read once: one of the two must be a file or a model")
-    graphs = [graph_of(find(where), args)[0] for where in (args.before, args.after)]
+    graphs = []
+    for where in (args.before, args.after):
+        graphs.append(graph_of(find(where), args)[0])
+        clear_session(free_memory=False)  # so that the layers of the next model get the names they would get alone
     found = compare(graphs[0], graphs[1], known_roof(), (args.before, args.after))
     sys.stdout.write(f"{found}\n")
     if args.exit_code and not found.is_equal:

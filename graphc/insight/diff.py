@@ -13,13 +13,16 @@ from itertools import pairwise
 from graphc.compiler import analyse
 from graphc.insight.memory import memory_use
 from graphc.ir.columns import aligned_lines
+from graphc.ir.composite import Composite
 from graphc.ir.cost import Roof, Work, node_work, total
 from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
-from graphc.ir.op import Alias, Node, Source
+from graphc.ir.loop import Loop
+from graphc.ir.op import Alias, Node, Op, Source
 from graphc.options import CompileOptions, compile_options
 
 CONTEXT = 1  # equal kernels shown around those that differ
+WIDEST = 48  # characters of a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,32 @@ def side(graph: Graph, roof: Roof, name: str, options: CompileOptions) -> Side:
     """What is compared of one graph."""
     compilation = analyse(graph, options)
     nodes = [node for node in compilation.plan.graph.nodes if not isinstance(node.op, Alias | Source)]
-    ops = Counter(node.op.mnemonic for node in graph.nodes)
+    ops = Counter(_mnemonics(graph))
     kernels = tuple(_kernel(node, roof) for node in nodes)
     return Side(name, ops, kernels, memory_use(compilation, options.threads).parts)
 
 
+def _mnemonics(graph: Graph) -> Iterator[str]:
+    """The ops of a graph, those in the bodies of its loops included."""
+    for node in graph.nodes:
+        yield node.op.mnemonic
+        if isinstance(node.op, Composite):
+            yield from _mnemonics(node.op.body)
+
+
 def _kernel(node: Node, roof: Roof) -> Kernel:
     work = node_work(node)
-    label = re.sub(r"(\.\d+)+$", "", node.op.label) if isinstance(node.op, Fused) else node.op.mnemonic
     types = ", ".join(map(str, node.types))
-    return Kernel((node.loc.layer or "-", node.loc.direction, label, types), roof.seconds(work), work)
+    return Kernel((node.loc.layer or "-", node.loc.direction, _label(node.op), types), roof.seconds(work), work)
+
+
+def _label(op: Op) -> str:
+    """The ops of a kernel; of a loop those of the kernels in it."""
+    if isinstance(op, Fused):
+        return re.sub(r"(\.\d+)+$", "", op.label)
+    if isinstance(op, Loop):
+        return f"{op.mnemonic} of {' + '.join(_label(node.op) for node in op.body.nodes)}"
+    return op.mnemonic
 
 
 def _totals(a: Side, b: Side) -> list[str]:
@@ -158,4 +177,8 @@ def _marked(a: Side, b: Side, group: Sequence[tuple[str, int, int, int, int]]) -
 
 
 def _cells(kernel: Kernel) -> tuple[str, ...]:
-    return (*kernel.key, f"{kernel.seconds * 1e6:.1f} µs")
+    return (*(_short(part) for part in kernel.key), f"{kernel.seconds * 1e6:.1f} µs")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}..."

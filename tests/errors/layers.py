@@ -205,12 +205,12 @@ CASES: dict[str, tuple[Any, type[Exception], str]] = {
         "decide a Python `if`; use `graphc.ops.where`",
     ),
     "gone_layer": (
-        lambda: n.ThresholdedReLU,
+        lambda: n.ThresholdedReLU,  # type: ignore[attr-defined]
         AttributeError,
         "keras.layers.ThresholdedReLU is gone since Keras 3: use ReLU(threshold=theta)",
     ),
     "unknown_layer": (
-        lambda: n.Dens,
+        lambda: n.Dens,  # type: ignore[attr-defined]
         AttributeError,
         "module 'graphc.layers' has no attribute 'Dens'. Did you mean: 'Dense'?",
     ),

@@ -60,6 +60,7 @@ class ProjectedAttention(Layer):
             **options,
         )
         layer.build(tuple(shape))
+        layer.supports_masking = True  # masks are merged here, it need not warn of them
         return layer
 
     def build_dropout(self) -> None:

@@ -2,6 +2,7 @@
 // dagre in a worker, each direction on its own: forward downwards, backward upwards beside it, so that a layer and its
 // gradient lie at about the same height and no edge spans the whole picture.
 const MOST_VISIBLE = 1500;
+const MOST_LOOSE = 60; // nodes of no layer that are drawn one by one unless they are many, as an optimizer's are
 
 function placeInWorker() {
   const source = `${document.getElementById("dagre").textContent}
@@ -49,7 +50,7 @@ function visible(graph) {
   });
   const elements = new Map(), home = new Map();
   for (const [key, indices] of members) {
-    const isOpen = graphState.expanded.has(key) || indices.length === 1 || !graph.nodes[indices[0]][3];
+    const isOpen = graphState.expanded.has(key) || indices.length === 1 || (!graph.nodes[indices[0]][3] && indices.length <= MOST_LOOSE);
     const split = isOpen ? indices.map((i) => [`n${i}`, [i]]) : [[`g${key}`, indices]];
     for (const [id, list] of split) {
       elements.set(id, { id, key, list });
@@ -69,7 +70,7 @@ function visible(graph) {
 function labelOf(graph, element) {
   const node = graph.nodes[element.list[0]];
   const layer = node[3].split("/").pop();
-  if (element.id.startsWith("g")) return `${layer || "(no layer)"} (${element.list.length})`;
+  if (element.id.startsWith("g")) return `${layer || `${node[4]}, no layer`} (${element.list.length})`;
   return node[1] === "input" ? `%${node[0]}` : `${node[1]}${element.list.length === 1 && layer && !graphState.expanded.has(element.key) ? ` · ${layer}` : ""}`;
 }
 
@@ -173,6 +174,11 @@ function pick(data) {
 }
 
 function toggle(key) {
+  const count = graphState.members.get(key).length;
+  if (!graphState.expanded.has(key) && count > MOST_VISIBLE) {
+    graphState.status.textContent = `${count} nodes are too many at once; a search finds each`;
+    return;
+  }
   if (graphState.expanded.has(key)) graphState.expanded.delete(key); else graphState.expanded.add(key);
   drawGraph(key);
 }
