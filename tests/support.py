@@ -92,7 +92,11 @@ def _head(every: list[Support]) -> list[str]:
         "# What there is of Keras", "",
         f"Of the {total:,} public names of Keras {VERSION}, aliases counted, graphc has {have:,}; {partly:,} more work partly",
         f"and {lack:,} do not exist. Asking for one of those gives an `AttributeError` that says so. That those which exist",
-        "compute what Keras computes is tested with random configurations (tests/test_keras.py).", "",
+        "compute what Keras computes is tested: layers, losses, metrics, optimizers and the like with random configurations",
+        "(tests/test_keras.py), ops and preprocessing by numbers that Keras gave. Pretrained weights of applications are read",
+        "from files and never downloaded.", "",
+        "Known to differ: in `fit`, metrics count the steps that the mask of the outputs leaves, as the loss does; Keras on",
+        "JAX counts them all there and not in `evaluate`. A generator for validation goes on from epoch to epoch.", "",
         "This page is written by `pytest tests/test_support.py --update-golden`.", "",
     ]  # fmt: skip
 

@@ -315,7 +315,7 @@ def test_importing_graphc_loads_nothing_heavy() -> None:
 
 
 def test_importing_graphc_takes_no_time() -> None:
-    code = "import time; began = time.perf_counter(); import graphc; print(time.perf_counter() - began)"
+    code = "import time; began = time.process_time(); import graphc; print(time.process_time() - began)"
     assert min(float(run_python(code)) for _ in range(5)) < LIGHT_SECONDS
 
 

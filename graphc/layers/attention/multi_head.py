@@ -184,6 +184,8 @@ class GroupedQueryAttention(ProjectedAttention):
     (n, time, features) of the query and (n, source, features) of value and key to the query's shape.
     """
 
+    _public_name = "GroupQueryAttention"  # what Keras calls it in files; its variables bear the class's name
+
     def __init__(
         self,
         head_dim: int,
