@@ -153,6 +153,10 @@ def _parameter(name: str, tensor: Any) -> Any:
     return out_first.contiguous(memory_format=torch.channels_last)
 
 
+# Inductor cannot lower it; PyTorch's own layer breaks the graph there too.
+_lstm = torch.compiler.disable(torch.lstm)
+
+
 class _TorchOps:
     """An `Ops` over NCHW tensors in channels_last memory."""
 
@@ -205,7 +209,7 @@ class _TorchOps:
         first = x.new_zeros((1, x.shape[0], layer.units))
         flat = [w["kernel"], w["recurrent_kernel"], w["bias"], w["no_bias"]]
         # has_biases, layers, dropout, training, bidirectional, batch_first
-        return torch.lstm(x, (first, first), flat, True, 1, 0.0, self._training, False, True)[1][0]
+        return _lstm(x, (first, first), flat, True, 1, 0.0, self._training, False, True)[1][0]
 
     def layer_norm(self, x: Any) -> Any:
         w = next(self._weights)
