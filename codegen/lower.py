@@ -208,8 +208,11 @@ class _Lowering:
             return part
         buffers = self.body.buffers
         turned = self._copied_first(pack_rows(part, buffers, self._workspace, self.fixed)) or part
-        packed = pack(turned, buffers, self.target, self._workspace, self.fixed, self.choice)
-        return self._copied_first(packed) or turned
+        for tried in (turned, coalesce(turned, buffers)):  # heads side by side are one axis, wide enough for panels
+            packed = pack(tried, buffers, self.target, self._workspace, self.fixed, self.choice)
+            if packed is not None:
+                return self._copied_first(packed) or turned
+        return turned
 
     def _copied_first(self, packed: Packed | None) -> Part | None:
         """The part that reads the copy, which is made first; for good if the operand is fixed."""
