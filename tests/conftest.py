@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
+from collections.abc import Iterator
 
 # before graphc reads it: every pass of every test is verified and interpreted
 os.environ.setdefault("GRAPHC_VERIFY", "2")
 
 import numpy as np
 import pytest
+
+from graphc import config
 
 SEED = 20240229
 
@@ -42,6 +46,14 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 def rng() -> np.random.Generator:
     """A generator that starts the same in every test."""
     return np.random.default_rng(SEED)
+
+
+@pytest.fixture(autouse=True)
+def _settings() -> Iterator[None]:
+    """What a test sets for the whole process (floatx, dtype policy, ...) is taken back after it."""
+    saved = dataclasses.replace(config._settings)
+    yield
+    config._settings = saved
 
 
 @pytest.fixture(autouse=True)

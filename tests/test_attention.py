@@ -38,15 +38,12 @@ def block(causal: bool, steps: int, width: int = 6, **options: Any) -> Any:
 def test_native_training_of_a_block_equals_the_interpreter(causal: bool, steps: int) -> None:
     """70 steps are more than one block of queries; the last batch has one row."""
     k.config.set_floatx("float64")
-    try:
-        ids = np.random.default_rng(0).integers(0, 11, (5, steps + 1)).astype("int32")
-        models = [block(causal, steps, run_eagerly=eager) for eager in (False, True)]
-        for model in models:
-            model.fit(ids[:, :-1], ids[:, 1:], batch_size=4, epochs=2, shuffle=False, verbose=0)
-        for a, b in zip(*(model.get_weights() for model in models), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
-    finally:
-        k.config.set_floatx("float32")
+    ids = np.random.default_rng(0).integers(0, 11, (5, steps + 1)).astype("int32")
+    models = [block(causal, steps, run_eagerly=eager) for eager in (False, True)]
+    for model in models:
+        model.fit(ids[:, :-1], ids[:, 1:], batch_size=4, epochs=2, shuffle=False, verbose=0)
+    for a, b in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9)
 
 
 def heads_by_hand(layer: Any, query: Any, value: Any, seen: Any) -> Any:

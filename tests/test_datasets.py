@@ -184,10 +184,7 @@ def test_cifar10_from_npz(data: Path) -> None:
     assert y_train.tolist() == [[0], [1], [2], [3]] and y_train.dtype == np.uint8
     assert (x_test.shape, y_test.shape) == ((2, 32, 32, 3), (2, 1))
     config.set_image_data_format("channels_first")
-    try:
-        np.testing.assert_array_equal(cifar10.load_data()[0][0], x.transpose(0, 3, 1, 2))
-    finally:
-        config.set_image_data_format("channels_last")
+    np.testing.assert_array_equal(cifar10.load_data()[0][0], x.transpose(0, 3, 1, 2))
 
 
 def write_archive(path: Path, members: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
@@ -25,13 +24,6 @@ HALVES = (DType.BF16, DType.F16)
 # of the last place: sums in another order round differently
 ULP = {DType.BF16: 2.0**-7, DType.F16: 2.0**-10}
 OPTIONS = CompileOptions(cache=False, threads=1)
-
-
-@pytest.fixture(autouse=True)
-def policy() -> Iterator[None]:
-    yield
-    k.config.set_dtype_policy("float32")
-    k.config.set_floatx("float32")
 
 
 def native(builder: Builder, outputs: list[Any], arrays: dict[str, Any]) -> tuple[list[Any], list[Any]]:

@@ -5,7 +5,7 @@ What single layers compute is compared with Keras's own results in `test_keras.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,8 @@ LABELS = _rng.integers(0, 3, 7)
 
 
 @pytest.fixture
-def float64() -> Iterator[None]:
+def float64() -> None:
     k.config.set_floatx("float64")
-    yield
-    k.config.set_floatx("float32")
 
 
 def reader(*layers: Any, ids: int = 9, **options: Any) -> Any:

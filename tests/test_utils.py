@@ -441,14 +441,10 @@ def test_names_count_and_start_again() -> None:
 
 def test_float_settings() -> None:
     assert (config.floatx(), config.epsilon(), config.image_data_format()) == ("float32", 1e-7, "channels_last")
-    try:
-        config.set_floatx("float64")
-        assert config.standardize_dtype(None) == "float64"
-        config.set_image_data_format("Channels_First")
-        assert config.standardize_data_format(None) == "channels_first"
-    finally:
-        config.set_floatx("float32")
-        config.set_image_data_format("channels_last")
+    config.set_floatx("float64")
+    assert config.standardize_dtype(None) == "float64"
+    config.set_image_data_format("Channels_First")
+    assert config.standardize_data_format(None) == "channels_first"
     with pytest.raises(ValueError, match="Unknown `floatx` value: int8"):
         config.set_floatx("int8")
     with pytest.raises(ValueError, match="Received: data_format=NHWC"):

@@ -142,7 +142,7 @@ def public_name(cls: type, module: str) -> dict[str, Any]:
     # classes outside of Keras's public modules carry their name as if they were registered
     return {
         "module": module,
-        "class_name": vars(cls).get("_public_name", cls.__name__),
+        "class_name": cls.__dict__.get("_public_name", cls.__name__),
         "registered_name": cls.__name__ if ".src." in module else None,
     }
 
