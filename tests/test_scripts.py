@@ -106,8 +106,11 @@ def texts() -> Arrays:
 
 
 def run_script(path: Path, **variables: str) -> str:
-    """What a script prints under `python -m graphc keras`."""
-    return run_fresh("from graphc.__main__ import main; raise SystemExit(main())", "keras", str(path), **variables)
+    """What a script prints under `python -m graphc keras`, with the same random numbers every time."""
+    seeded = "import graphc; graphc.utils.set_random_seed(1)"
+    return run_fresh(
+        f"{seeded}; from graphc.__main__ import main; raise SystemExit(main())", "keras", str(path), **variables
+    )
 
 
 def shown(text: str) -> str:
