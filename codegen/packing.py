@@ -25,6 +25,8 @@ LARGE = 2 * 1024 * 1024  # bytes of an operand that does not stay in the cache n
 LARGE_TURNED = 512 * 1024  # the same for one that must be copied anyway
 LARGE_FIXED = 256 * 1024  # and for one that is copied once for many runs
 PAGE = 4096  # bytes between reduction steps from which every step costs an address translation
+LINE = 64  # bytes of a cache line
+WAYS = 8  # lines that a cache holds of those whose addresses differ by pages
 ROWS = 128  # results that must share an operand for the copy to pay
 
 AddBuffer = Callable[[str, DType, tuple[int, ...]], int]
@@ -77,33 +79,48 @@ def pack(
 
 
 def pack_rows(part: Part, buffers: Sequence[Buffer], add_buffer: AddBuffer, fixed: Collection[int]) -> Packed | None:
-    """The part with the operand that gives a tile its rows turned over, so that reduction steps lie side by side.
+    """The part with the operand that gives a tile its rows copied so that reduction steps lie side by side, and rows
+    not a multiple of pages apart.
 
-    It pays where the operand is large, read often, and its steps are pages apart (the left factor of A^T B).
+    It pays where the operand is large, read often, and its steps are pages apart (the left factor of A^T B), or its
+    rows are: then those of one tile drive each other out of the cache.
     """
     if len(part.reductions) != 1 or not part.reductions[0].is_contraction or len(part.axes) < 2 or part.taps:
         return None
-    axis = vector_axis(part, buffers)
+    is_direct = vector_axis(part, buffers) is not None
+    axis = vector_axis(part, buffers) or contiguous_store_axis(part, buffers)
     inner = part.reductions[0].axes[-1]
-    if axis is None or isinstance(inner.extent, Rows) or int(inner.extent) < ROWS:
+    if axis is None or int(inner.extent) < ROWS:
         return None
-    loads = [load for load in part.loads if not flat(load.index, buffers[load.operand]).coefficient(axis.name)]
-    if len(loads) != 1 or loads[0].guarded or any(not isinstance(i, Affine) for i in loads[0].index):
+    load = _operand_along(part, axis.name, buffers, is_along=False)
+    if load is None or load.guarded or any(not isinstance(i, Affine) for i in load.index):
         return None
-    (load,), buffer = loads, buffers[loads[0].operand]
-    step = flat(load.index, buffer).coefficient(inner.name) * buffer.dtype.size
-    nbytes = size_of(buffer.shape) * buffer.dtype.size
-    if step < PAGE or nbytes < LARGE or int(axis.extent) < ROWS:
+    buffer = buffers[load.operand]
+    if size_of(buffer.shape) * buffer.dtype.size < LARGE:
         return None
-    return _copied(part, load, inner, buffers, add_buffer, load.operand in fixed)
+    offset = flat(load.index, buffer) * buffer.dtype.size
+    if offset.coefficient(inner.name) >= PAGE:
+        least = ROWS
+    elif any(_collides(offset.coefficient(a.name)) for a in part.axes if int(a.extent) > WAYS):
+        least = 4 * ROWS if is_direct else ROWS  # without panels a tile is wide and has few rows
+    else:
+        return None
+    if int(axis.extent) < least:
+        return None
+    return _copied(part, load, inner, buffers, add_buffer, load.operand in fixed, LINE // buffer.dtype.size)
 
 
-def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer]) -> Load | None:
-    """The factor that moves along the vector axis; None if both do."""
+def _collides(step: int) -> bool:
+    """Whether more lines so many bytes apart than a tile has rows do not fit the cache."""
+    return step > 0 and step % (PAGE // 2) == 0
+
+
+def _operand_along(part: Part, axis: str, buffers: Sequence[Buffer], is_along: bool = True) -> Load | None:
+    """The factor that moves along the vector axis, or the one that does not; None if both do, or none."""
     match part.reductions[0].value:
         case Apply("mul", (Load() as a, Load() as b)):
-            moving = [x for x in (a, b) if flat(x.index, buffers[x.operand]).coefficient(axis)]
-            return moving[0] if len(moving) == 1 else None
+            found = [x for x in (a, b) if bool(flat(x.index, buffers[x.operand]).coefficient(axis)) == is_along]
+            return found[0] if len(found) == 1 else None
     return None
 
 
@@ -133,13 +150,16 @@ def _in_panels(part: Part, axis: Axis, width: int) -> tuple[Part, Axis]:
 
 
 def _copied(
-    part: Part, load: Load, axis: Axis, buffers: Sequence[Buffer], add_buffer: AddBuffer, is_fixed: bool
+    part: Part, load: Load, axis: Axis, buffers: Sequence[Buffer], add_buffer: AddBuffer, is_fixed: bool, gap: int = 0
 ) -> Packed:
-    """The operand in the order: kept axes, taps of a window over the results, reduce axes, vector axis."""
+    """The operand in the order: kept axes, taps of a window over the results, reduce axes, vector axis.
+
+    A gap of so many elements after each row keeps rows from falling on the same few places of the cache.
+    """
     (reduction,) = part.reductions
     uses = {name for i in load.index if isinstance(i, Affine) for name in i.axes}
     axes = (*(a for a in (*part.axes, *part.taps, *reduction.axes) if a != axis and a.name in uses), axis)
-    shape = tuple(int(a.extent) for a in axes)
+    shape = (*(int(a.extent) for a in axes[:-1]), int(axes[-1].extent) + gap)
     number = add_buffer(f"packed.{buffers[load.operand].name}", load.dtype, shape)
     index = tuple(map(Affine.of, axes))
     packed = Load(number, index, load.dtype)

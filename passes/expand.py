@@ -1,4 +1,4 @@
-"""Expansion: ops that stand for a graph of others, attention for a loop over blocks of queries, become that graph."""
+"""Expansion: ops that stand for a graph of others (gelu; attention, a loop over blocks) become that graph."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from graphc.ir.builder import Builder
 from graphc.ir.graph import Graph
 from graphc.ir.op import Expanded, Node, Value
 from graphc.ir.rewrite import rewrite
+from passes.loops import in_bodies
 
 
+@in_bodies
 def expand(graph: Graph) -> Graph:
     """The graph with every `Expanded` op replaced by what it stands for."""
 

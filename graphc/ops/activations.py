@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from graphc.ops.dispatch import builder, convert, float_type, op, unary
@@ -12,7 +11,6 @@ from graphc.ops.elementwise import (
     cast,
     clip,
     divide,
-    erf,
     expm1,
     greater,
     greater_equal,
@@ -79,7 +77,7 @@ def softsign(x: Any) -> Any:
 @op
 def silu(x: Any) -> Any:
     """x * sigmoid(x)."""
-    return multiply(x, sigmoid(x))
+    return unary(fn.silu, x, floating=True)
 
 
 swish = silu
@@ -88,10 +86,7 @@ swish = silu
 @op
 def gelu(x: Any, approximate: bool = True) -> Any:
     """x times the normal distribution function at x; approximate: by tanh."""
-    x = convert(x, float_type(x))
-    if approximate:
-        return 0.5 * x * (1.0 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * square(x))))
-    return 0.5 * x * (1.0 + erf(x / math.sqrt(2.0)))
+    return unary(fn.gelu_tanh if approximate else fn.gelu, x, floating=True)
 
 
 @op

@@ -5,6 +5,7 @@ from graphc.primitives import contraction as contraction
 from graphc.primitives import control as control
 from graphc.primitives import conv as conv
 from graphc.primitives import elementwise as elementwise
+from graphc.primitives import gates as gates
 from graphc.primitives import index as index
 from graphc.primitives import pool as pool
 from graphc.primitives import random as random

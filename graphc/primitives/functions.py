@@ -14,7 +14,7 @@ import numpy as np
 from graphc.ir.builder import Builder
 from graphc.ir.op import Array, Op, Value
 from graphc.ir.types import DType, Rows, Shape, ShapeError, TensorType, size_of
-from graphc.primitives import contraction, control, elementwise, index, pool, random, reduce, sliding, source
+from graphc.primitives import contraction, control, elementwise, gates, index, pool, random, reduce, sliding, source
 from graphc.primitives import conv as convolution
 from graphc.primitives import shape as shapes
 
@@ -322,6 +322,18 @@ def softplus(b: Builder, x: Value) -> Value:
 
 def relu(b: Builder, x: Value) -> Value:
     return b.add(elementwise.Relu(), x)
+
+
+def silu(b: Builder, x: Value) -> Value:
+    return b.add(gates.Silu(), x)
+
+
+def gelu(b: Builder, x: Value) -> Value:
+    return b.add(gates.Gelu(), x)
+
+
+def gelu_tanh(b: Builder, x: Value) -> Value:
+    return b.add(gates.GeluTanh(), x)
 
 
 def erf(b: Builder, x: Value) -> Value:
