@@ -73,7 +73,7 @@ def _chosen(peers: list[str]) -> list[System]:
 
 def _list(console: Console) -> None:
     for workload in WORKLOADS.values():
-        text = f"{workload.name:18} {workload.kind:6} batch {workload.batch:<5} {workload.mflop:10.3f} MFLOP  "
+        text = f"{workload.name:18} {workload.kind:8} batch {workload.batch:<5} {workload.mflop:10.3f} MFLOP  "
         console.print(text + workload.network.title, highlight=False, soft_wrap=True)
 
 

@@ -27,10 +27,16 @@ class Disagreement(Exception):
 def require_agreement(kind: Kind, values: Mapping[str, Sequence[float]]) -> None:
     """Raise Disagreement unless every system's outputs or losses are near the median of all.
 
-    values: by system, the outputs (of inference) or the losses of the first steps without dropout.
+    values: by system, the outputs (of inference), the logits behind a text that was written (they depend on all of
+    it), or the losses of the first steps without dropout.
     """
-    tolerance = OUTPUT_TOLERANCE if kind == "infer" else LOSS_TOLERANCE
-    _require("the outputs" if kind == "infer" else "the losses of the first steps", values, tolerance)
+    match kind:
+        case "infer":
+            _require("the outputs", values, OUTPUT_TOLERANCE)
+        case "generate":
+            _require("the logits behind the text", values, OUTPUT_TOLERANCE)
+        case _:
+            _require("the losses of the first steps", values, LOSS_TOLERANCE)
 
 
 def require_epoch_agreement(losses: Mapping[str, float]) -> None:

@@ -13,7 +13,8 @@ from benchmarks.workloads import Workload
 @dataclass(frozen=True, slots=True)
 class Job:
     """step: one training step, forward pass or epoch; it returns when its result and the new parameters are real, and
-    gives the loss (the mean one of an epoch) or the outputs as anything `numpy.asarray` takes.
+    gives the loss (the mean one of an epoch), the outputs, or the last logits of a text, as anything `numpy.asarray`
+    takes.
 
     timed: what is timed instead, where a system is at its best doing `timed_steps` steps in one call.
     """

@@ -63,9 +63,11 @@ class Row:
     version: str
     samples: Sequence[float]
 
-    def result(self) -> dict[str, float]:
+    def result(self, workload: Workload) -> dict[str, float]:
         """The row as it stands in the JSON file."""
-        return {**statistics(self.samples), "first_step_s": self.first_step_s, "rss_mb": self.rss_mb}
+        times = statistics(self.samples)
+        tokens = {"tokens_per_s": workload.batch * 1e3 / times["median_ms"]} if workload.kind == "generate" else {}
+        return {**times, **tokens, "first_step_s": self.first_step_s, "rss_mb": self.rss_mb}
 
 
 def statistics(samples: Sequence[float]) -> dict[str, float]:
@@ -117,7 +119,7 @@ def entry(workload: Workload, threads: int, rows: Mapping[str, Row], roof: Roof)
 
     ratio: the best peer's median divided by ours, None if either is missing. context: what a report needs beside.
     """
-    results = {name: row.result() for name, row in rows.items()}
+    results = {name: row.result(workload) for name, row in rows.items()}
     return {
         "workload": workload.name,
         "threads": threads,

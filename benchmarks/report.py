@@ -17,11 +17,12 @@ from typing import Any
 from benchmarks import kernel_table
 from benchmarks.plot import svg
 from benchmarks.systems import OURS, SYSTEMS, UNLOCKED
-from benchmarks.table import gflops
+from benchmarks.table import rate_of, rate_unit
 from benchmarks.workloads import WORKLOADS
 
 BEGIN, END = MODELS = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 KERNELS = "<!-- kernels: begin -->", "<!-- kernels: end -->"
+_SECTIONS = ("Training", ("train", "fit")), ("Inference", ("infer",)), ("Generation", ("generate",))
 _NEW_PAGE = "# Performance\n\n{}\n{}\n\n## Kernels\n\n{}\n{}\n".format(*MODELS, *KERNELS)
 Entry = dict[str, Any]
 
@@ -38,7 +39,7 @@ def markdown(entries: Sequence[Entry], plot: str) -> str:
     parts = [_conditions(entries)]
     if plot:
         parts.append(f"![Time of every system divided by graphc's time, per workload]({plot})")
-    for title, kinds in (("Training", ("train", "fit")), ("Inference", ("infer",))):
+    for title, kinds in _SECTIONS:
         chosen = [entry for entry in entries if WORKLOADS[entry["workload"]].kind in kinds]
         if chosen:
             parts += [f"### {title}", _times(chosen), _starts(chosen)]
@@ -66,16 +67,16 @@ def _conditions(entries: Sequence[Entry]) -> str:
             f"Measured {_range(dates)} on {'; '.join(machines)}.",
             f"Versions: {', '.join(versions)}.",
             f"Roof ({', '.join(names)}) in the same runs: {min(roofs):.0f} to {max(roofs):.0f} GFLOP/s.",
-            "Times are medians in milliseconds of one training step, epoch (`fit`) or forward pass, all systems taking",
-            "turns in one run; ± is the interquartile range relative to the median. The ratio is the best peer's time",
-            f"divided by graphc's; {UNLOCKED} is not a stock configuration and does not count as a peer.",
+            "Times are medians in milliseconds of one training step, epoch (`fit`), forward pass or token, all systems",
+            "taking turns in one run; ± is the interquartile range relative to the median. The ratio is the best",
+            f"peer's time divided by graphc's; {UNLOCKED} is not a stock configuration and does not count as a peer.",
         ]
     )
 
 
 def _times(entries: Sequence[Entry]) -> str:
     systems = _systems(entries)
-    header = ["workload", "threads", *systems, "best peer", "ratio", "graphc GFLOP/s"]
+    header = ["workload", "threads", *systems, "best peer", "ratio", f"graphc {rate_unit(entries[0])}"]
     return _grid(header, [_time_cells(entry, systems) for entry in entries])
 
 
@@ -83,7 +84,7 @@ def _time_cells(entry: Entry, systems: Sequence[str]) -> list[str]:
     def cell(result: dict[str, float]) -> str:
         return f"{result['median_ms']:.3g} ±{result['spread']:.0%}"
 
-    rate = gflops(entry, OURS) if OURS in entry["results"] else None
+    rate = rate_of(entry, OURS) if OURS in entry["results"] else None
     ratio = "" if entry["ratio"] is None else f"**{entry['ratio']:.2f}**"
     times = _cells(entry, systems, cell)
     return [

@@ -12,7 +12,8 @@ from benchmarks.workloads import Kind, Workload
 OURS = "graphc"
 UNLOCKED = "torch-unlocked"
 DENSE_ONLY = frozenset({"W1-train", "tiny-train", "W8-ae", "W8-logreg"})
-_EVERY_KIND: frozenset[Kind] = frozenset({"train", "infer", "fit"})
+_COMMON: frozenset[Kind] = frozenset({"train", "infer", "fit"})
+_EVERY_KIND: frozenset[Kind] = _COMMON | {"generate"}
 _INFERENCE: frozenset[Kind] = frozenset({"infer"})
 
 
@@ -26,7 +27,7 @@ class System:
     name: str
     runner: str
     mode: str = ""
-    kinds: frozenset[Kind] = _EVERY_KIND
+    kinds: frozenset[Kind] = _COMMON
     variables: Mapping[str, str] = field(default_factory=dict)
     only: frozenset[str] | None = None
 
@@ -40,11 +41,11 @@ def _keras(backend: str) -> System:
 
 _KERAS_BACKENDS = {"jax": "jax", "tf": "tensorflow", "torch": "torch"}
 _ALL = (
-    System(OURS, "graphc_runner"),
-    System("torch", "torch_runner", "eager"),
-    System("torch-compile", "torch_runner", "compile"),
-    System(UNLOCKED, "torch_runner", "eager"),
-    System("jax", "jax_runner"),
+    System(OURS, "graphc_runner", kinds=_EVERY_KIND),
+    System("torch", "torch_runner", "eager", _EVERY_KIND),
+    System("torch-compile", "torch_runner", "compile", _EVERY_KIND),
+    System(UNLOCKED, "torch_runner", "eager", _EVERY_KIND),
+    System("jax", "jax_runner", kinds=_EVERY_KIND),
     System("tf", "tf_runner", "graph"),
     System("tf-xla", "tf_runner", "xla"),
     _keras("jax"),

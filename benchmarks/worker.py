@@ -64,15 +64,17 @@ class Worker:
         return {
             "first_step_s": first_step,
             "sample_s": min(times) / 1e3 * self._job.timed_steps,
-            "loss": None if self._workload.kind == "infer" else float(result),
+            "loss": float(result) if self._workload.trains else None,
             "rss_mb": _peak_rss_mb(),
             "version": self._runner.version,
         }
 
     def check(self) -> list[float]:
-        """The outputs of inference, or the losses of a few training steps of a fresh model without dropout."""
+        """The outputs of inference or logits of a text, or the losses of a few training steps of a fresh model without
+        dropout.
+        """
         network = replace(self._workload.network, layers=without_dropout(self._workload.network.layers))
-        if self._workload.kind == "infer":
+        if not self._workload.trains:
             job = self._runner.build(replace(self._workload, network=network), load(self._path))
             return [float(value) for value in np.asarray(job.step()).ravel()]
         workload = replace(self._workload, network=network, kind="train")

@@ -29,7 +29,9 @@ from benchmarks.architecture import (
     with_logits,
 )
 
-Kind = Literal["train", "infer", "fit"]
+PROMPT, WRITTEN = 16, 64  # tokens of a text that is generated
+
+Kind = Literal["train", "infer", "fit", "generate"]
 Loss = Literal["sparse_categorical_crossentropy", "binary_crossentropy", "mse"]
 
 
@@ -51,10 +53,21 @@ class Network:
         """What a system computes before a loss that takes logits, as cross-entropies do in every peer."""
         return self.layers if self.loss == "mse" else with_logits(self.layers)
 
+    @property
+    def caches(self) -> list[Shape]:
+        """(steps, heads, width) of the keys, and of the values, of each attention layer."""
+        weights = summarize(self.layers, self.input_shape).weights
+        return [(self.input_shape[0], *layer["key_bias"]) for layer in weights if "key_bias" in layer]
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """kind: one training step, one forward pass, or one epoch of `fit` over all of MNIST."""
+    """kind: one training step, one forward pass, one epoch of `fit` over all of MNIST, or one token.
+
+    A token is the most likely one, written behind others whose keys and values are kept: a text of WRITTEN tokens is
+    timed, and divided. It follows a prompt of PROMPT tokens, the first of the inputs. The keys and values of the prompt
+    but its last token are there before anything is timed.
+    """
 
     name: str
     network: Network
@@ -65,11 +78,18 @@ class Workload:
     def mflop(self) -> float:
         """Millions of floating-point operations in the contractions of one step (for a fit: one step of it).
 
-        Training takes three times the forward pass, less the gradient of the network's input.
+        Training takes three times the forward pass, less the gradient of the network's input. A token takes its share
+        of the forward pass of a whole text.
         """
         work = summarize(self.network.layers, self.network.input_shape)
-        flop = work.forward_flop if self.kind == "infer" else 3 * work.forward_flop - work.first_flop
+        if self.kind == "generate":
+            return self.batch * work.forward_flop / self.network.input_shape[0] / 1e6
+        flop = 3 * work.forward_flop - work.first_flop if self.trains else work.forward_flop
         return self.batch * flop / 1e6
+
+    @property
+    def trains(self) -> bool:
+        return self.kind in ("train", "fit")
 
 
 def _conv_bn(filters: int, kernel: int, stride: int = 1, padding: int = 0, activation: str = "relu") -> Layers:
@@ -213,6 +233,7 @@ _ALL = (
     Workload("W7-train", _W7, 16, "train"),
     Workload("W7-infer-1", _W7, 1, "infer"),
     Workload("gpt-train", _GPT, 8, "train"),
+    Workload("gpt-decode", _GPT, 1, "generate"),
     Workload("W8-ae", _AUTOENCODER, 256, "train"),
     Workload("W8-logreg", _LOGISTIC, 128, "train"),
 )

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from codegen.body import Access, Body, Puller, only_at, row_major
 from codegen.choice import MODEL, Choice
-from codegen.loops import Accumulate, Block, Buffer, Kernel, Let, Loop, Set, Store, Vector, const
+from codegen.loops import Buffer, Kernel, Let, Store
+from codegen.ordered import ordered_kernel
 from codegen.packing import Packed, pack, pack_rows
 from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards, extent
-from codegen.reductions import identity
 from codegen.rowgroup import RowGroup
 from codegen.rows import Stage, row_kernel
 from codegen.scan import Driver
@@ -53,20 +53,29 @@ class Lowered:
 
 
 def lower(
-    graph: Graph, label: str, target: Target, fixed: frozenset[int] = frozenset(), choice: Choice = MODEL
+    graph: Graph,
+    label: str,
+    target: Target,
+    fixed: frozenset[int] = frozenset(),
+    choice: Choice = MODEL,
+    in_place: bool = False,
 ) -> Lowered:
     """Kernels that compute the outputs of a fused body; none when all of them are empty.
 
-    `fixed` are the numbers of the inputs that stay the same over many runs: copying them once is free.
+    `fixed` are the numbers of the inputs that stay the same over many runs: copying them once is free. `in_place`: a
+    result that starts as an operand has its memory.
     """
     if not any(value.type.size for value in graph.outputs):
         return Lowered((), len(graph.inputs), len(graph.outputs), ())
-    return _Lowering(graph, label, target, fixed, choice).run()
+    return _Lowering(graph, label, target, fixed, choice, in_place).run()
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, label: str, target: Target, fixed: frozenset[int], choice: Choice) -> None:
+    def __init__(
+        self, graph: Graph, label: str, target: Target, fixed: frozenset[int], choice: Choice, in_place: bool
+    ) -> None:
         self.graph, self.label, self.target, self.fixed, self.choice = graph, label, target, fixed, choice
+        self.in_place = in_place
         self.kept: dict[int, int] = {}
         self.body = Body(graph)
         self.available: dict[Value, Access] = {}
@@ -311,15 +320,18 @@ class _Lowering:
         blocking = Blocking(axis.name, length, numbers)
         return replace(merged, bounds={axis.name: (start, until)}, blocking=blocking)
 
-    def _split_axis(self, part: Part) -> tuple[Axis, int] | None:
-        """The reduce axis to share among threads and into how many parts, when the results alone are too few."""
+    def _split_axis(self, part: Part, together: int = 64) -> tuple[Axis, int] | None:
+        """The reduce axis to share among threads and into how many parts, when the results alone are too few.
+
+        together: how many results of a light reduction are one piece of work.
+        """
         if not part.reductions or any(r.position is not None for r in part.reductions):
             return None
         axes = part.reductions[0].axes
         if any(r.axes != axes for r in part.reductions):
             return None
         is_heavy = any(r.is_contraction for r in part.reductions)
-        tiles = part.points / (TILE_RESULTS if is_heavy else 64)
+        tiles = part.points / (TILE_RESULTS if is_heavy else together)
         least = SPLIT_PRODUCTS if is_heavy else SPLIT_POINTS
         outer = max(axes[:2], key=lambda a: int(a.extent))
         if tiles >= 8 or part.points * part.reduced_points < least or int(outer.extent) < 4:
@@ -344,7 +356,7 @@ class _Lowering:
 
     def _single_row_stage(self, part: Part) -> None:
         part = coalesce(part, self.body.buffers)
-        split = self._split_axis(part)
+        split = self._split_axis(part, together=1)
         if split is not None:
             first, part = self._split(part, *split)
             self._row_part(first)
@@ -402,54 +414,29 @@ class _Lowering:
             else self.body.add_buffer(value.name, value.dtype, concrete(value.shape), is_local=False)
         )
         if nest.scatter:
-            self._zero(number, value)
+            self._start(number, value, None if nest.start is None else anchor.inputs[nest.start])
         self._emit(lambda name, buffers: self._ordered(name, anchor, nest, number, buffers))
         self.available[value] = lambda index: Load(number, index, value.dtype)
         rest = [v for v in self.graph.outputs if v != value]
         if rest:
             self._map(rest)
 
-    def _zero(self, number: int, value: Value) -> None:
+    def _start(self, number: int, value: Value, start: Value | None) -> None:
+        """What is added to: zeros, or a copy of an operand unless it lies there already."""
+        if start is not None and self.in_place:
+            return
         axes = axes_of(value.shape)
-        store = Store(number, tuple(map(Affine.of, axes)), Const(0, value.dtype))
-        self._tile(Part(axes, (), (), (store,)))
+        index = tuple(map(Affine.of, axes))
+        puller = Puller.at_place(self.body, self.available)
+        first = Const(0, value.dtype) if start is None else puller.pull(start, index)
+        self._tile(Part(axes, (), tuple(puller.lets), (Store(number, index, first),)))
 
     def _ordered(self, name: str, anchor: Node, nest: Nest, number: int, buffers: list[Buffer]) -> Kernel:
-        """Reduce axes in order, the last kept axis along the lanes where that is contiguous."""
         where = {axis.name: Affine.of(axis) for axis in (*nest.axes, *nest.reduce)}
         puller = Puller.at_place(self.body, self.available)
         body = puller.inline(anchor, nest.body, where)
         index = tuple(i if isinstance(i, Affine) else puller.inline(anchor, i, where) for i in nest.target)
-        lets = tuple(puller.lets)
-        dtype = buffers[number].dtype
-        if nest.scatter:
-            inner: Block = (*lets, Store(number, index, body, add=True))
-            init: Block = ()
-        else:
-            acc = Reg("running", dtype)
-            init = (Set(acc, identity(nest.combine, dtype)),)
-            inner = (*lets, Accumulate(acc, nest.combine, body), Store(number, index, acc))
-        lanes = self.target.lanes(max(4, dtype.size))
-        probe = Part(nest.axes, (), lets, (Store(number, index, body),))
-        axis = vector_axis(probe, buffers) if nest.axes else None
-        outer = [a for a in nest.axes if a is not axis]
-        tail = int(axis.extent) % lanes if axis else 0
-        block: Block = ()
-        if axis is None:
-            block = _along(nest.reduce, init, inner, lambda b: b)
-        else:
-            whole = int(axis.extent) - tail
-            at = Affine.of(f"{axis.name}.o")
-            if whole:
-                body_loop = _along(nest.reduce, init, inner, lambda b: (Vector(axis.name, at, lanes, b),))
-                block += (Loop(f"{axis.name}.o", const(0), const(whole), body_loop, lanes),)
-            if tail:
-                block += _along(
-                    nest.reduce, init, inner, lambda b: (Vector(axis.name, const(whole), lanes, b, const(tail)),)
-                )
-        for a in reversed(outer):
-            block = (Loop(a.name, const(0), extent(a), block),)
-        return Kernel(name, tuple(buffers), 1, 1, block, f"in order, vector={axis.name if axis else 'none'}")
+        return ordered_kernel(name, nest, tuple(puller.lets), body, (number, index), buffers, self.target)
 
 
 def _branch(node: Node, nest: Nest) -> object:
@@ -460,13 +447,6 @@ def _branch(node: Node, nest: Nest) -> object:
 def _at_places(value: Value, found: Mapping[tuple[Value, tuple[Index, ...]], Expr]) -> Access:
     """A value that is known at some indices."""
     return lambda index: found.get((value, index))
-
-
-def _along(axes: Sequence[Axis], init: Block, inner: Block, lanes: Callable[[Block], Block]) -> Block:
-    block = lanes(inner)
-    for axis in reversed(axes):
-        block = (Loop(axis.name, const(0), extent(axis), block),)
-    return (*(lanes(init) if init else ()), *block)
 
 
 def _uses(load: Load, axis: str) -> bool:

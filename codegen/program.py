@@ -21,7 +21,7 @@ from graphc.ir.fused import Fused
 from graphc.ir.graph import Graph
 from graphc.ir.loop import Loop
 from graphc.ir.nest import Affine, Load, axes_of
-from graphc.ir.op import Alias, Node, Parameter, Role, Source, Value
+from graphc.ir.op import Alias, Node, Parameter, Revision, Role, Source, Value
 from graphc.ir.plan import MemoryPlan
 from graphc.ir.program import Entry, Phase, Program, Slot
 from graphc.ir.structure import structural_key
@@ -163,8 +163,9 @@ class _Builder:
         assert not isinstance(node.op, Parameter)
         fixed = frozenset(i for i, value in enumerate(node.inputs) if value in self.fixed)
         body, label = _body(node)
-        key = structural_key(body), fixed
-        lowered = self.library.lowered(key, lambda: self._lower(node, body, _symbol(label), fixed))
+        in_place = self._is_in_place(node, body)
+        key = structural_key(body), fixed, in_place
+        lowered = self.library.lowered(key, lambda: self._lower(node, body, _symbol(label), fixed, in_place))
         slots = [self._entry(v) for v in node.inputs] + [self._entry(v) for v in node.outputs]
         writes = slots[len(node.inputs) :]
         workspaces = self._workspaces(lowered)
@@ -177,10 +178,19 @@ class _Builder:
             self._phase(kernel, own, node, writes, phases)
         self._checks(node)
 
-    def _lower(self, node: Node, body: Graph, label: str, fixed: frozenset[int]) -> Lowered:
+    def _is_in_place(self, node: Node, body: Graph) -> bool:
+        """Whether a revision among the nodes of a kernel has the memory of what it revises."""
+        for inner in body.nodes:
+            if isinstance(inner.op, Revision) and inner.inputs[0] in body.inputs:
+                before = node.inputs[body.inputs.index(inner.inputs[0])]
+                after = node.outputs[body.outputs.index(inner.outputs[0])]
+                return self._entry(before) == self._entry(after)
+        return False
+
+    def _lower(self, node: Node, body: Graph, label: str, fixed: frozenset[int], in_place: bool) -> Lowered:
         if not isinstance(node.op, Loop):
             choice = self.library.choices.get(structural_key(body), MODEL) if self.library.choices else MODEL
-            return lower(body, label, self.library.target, fixed, choice)
+            return lower(body, label, self.library.target, fixed, choice, in_place)
         plan = self.plan.loops[node]
         inner = _Builder(plan.step, self.library)
         step = Body(inner.build(), frozenset(inner.kept), inner.kept_offset)

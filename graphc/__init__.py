@@ -22,6 +22,7 @@ _MODULES = (
 _NAMES = {
     "CompileOptions": "graphc.options",
     "DTypePolicy": "graphc.dtype_policies",
+    "FloatDTypePolicy": "graphc.dtype_policies",
     "GradientTape": "graphc.differentiation",
     "Initializer": "graphc.initializers",
     "Input": "graphc.layers",
@@ -41,6 +42,7 @@ _NAMES = {
     "gradcheck": "graphc.checking",
     "gradients": "graphc.differentiation",
     "name_scope": "graphc.scope",
+    "version": "graphc.names",
 }
 
 __all__ = ["__version__", *sorted({*_MODULES, *_NAMES})]
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from graphc.differentiation import GradientTape as GradientTape
     from graphc.differentiation import gradients as gradients
     from graphc.dtype_policies import DTypePolicy as DTypePolicy
+    from graphc.dtype_policies import FloatDTypePolicy as FloatDTypePolicy
     from graphc.executables import compile as compile
     from graphc.initializers import Initializer as Initializer
     from graphc.layers import Input as Input
@@ -84,6 +87,7 @@ if TYPE_CHECKING:
     from graphc.metrics import Metric as Metric
     from graphc.models import Model as Model
     from graphc.models import Sequential as Sequential
+    from graphc.names import version as version
     from graphc.operation import Operation as Operation
     from graphc.optimizers import Optimizer as Optimizer
     from graphc.options import CompileOptions as CompileOptions

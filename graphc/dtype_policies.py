@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from graphc import config
 
+QUANTIZED = (
+    "AWQDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy",
+)  # fmt: skip
 MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 
 
@@ -71,10 +75,22 @@ def get(identifier: Any) -> DTypePolicy:
         policy: DTypePolicy = config.dtype_policy()
         return policy
     if isinstance(identifier, dict):
-        return DTypePolicy(**identifier.get("config", {}))
+        return deserialize(identifier)
     return DTypePolicy(identifier)
 
 
 def serialize(policy: DTypePolicy) -> dict[str, Any]:
     """The policy as Keras writes it into configs."""
     return {"module": "keras", "class_name": "DTypePolicy", "config": policy.get_config(), "registered_name": None}
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> DTypePolicy:
+    """The policy of a config. NotImplementedError for those of quantized layers, ValueError for other classes."""
+    from graphc.saving.registry import deserialize_object  # saving stands above
+
+    name = config.get("class_name") if isinstance(config, Mapping) else config
+    if name in QUANTIZED:
+        raise NotImplementedError(f"{name}: graphc has no quantized layers; use DTypePolicy with a float dtype")
+    policies = dict.fromkeys(("DTypePolicy", "FloatDTypePolicy"), DTypePolicy)
+    policy: DTypePolicy = deserialize_object(config, policies, custom_objects, kind="dtype policy")
+    return policy

@@ -92,6 +92,8 @@ def _explanation(module: ModuleType, name: str) -> str:
     path = ".".join(filter(None, (_below_root(module), name)))
     if path in GONE:
         return f"keras.{path} is gone since Keras 3: {GONE[path]}"
+    if path == f"backend.{name}" and name in dir(importlib.import_module(f"{ROOT}.ops")):
+        return f"keras.{path} is gone since Keras 3: use keras.ops.{name}"
     if keras_has(module.__name__, name):
         reason = UNSUPPORTED.get(path) or UNSUPPORTED.get(path.partition(".")[0])
         return f"keras.{path} is part of Keras {VERSION} but not supported by graphc{': ' + reason if reason else ''}"

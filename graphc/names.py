@@ -12,6 +12,13 @@ from importlib.resources import files
 VERSION = "3.15"
 
 
+def version() -> str:
+    """The version of graphc, as `graphc.__version__`."""
+    from graphc import __version__
+
+    return __version__
+
+
 def keras_names_text() -> str:
     """The list as it is stored."""
     return files("graphc").joinpath("keras_names.txt").read_text("ascii")

@@ -109,3 +109,22 @@ def _copy(tensor: KerasTensor) -> KerasTensor:
     copy = KerasTensor((), tensor.dtype)
     copy.dims = tensor.dims
     return copy
+
+
+def get_source_inputs(tensor: KerasTensor) -> list[KerasTensor]:
+    """The inputs of the functional model that a tensor is computed from, once each, in the order they are met."""
+    found: dict[int, KerasTensor] = {}
+    seen: set[int] = set()
+    waiting = [tensor]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        history = one._keras_history
+        node = history.operation._inbound_nodes[history.node_index] if history else None
+        if node is None or node.is_input:
+            found.update((id(source), source) for source in (node.outputs if node else [one]))
+        else:
+            waiting.extend(reversed(node.input_tensors))
+    return list(found.values())

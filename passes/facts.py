@@ -48,6 +48,7 @@ class Relation(Enum):
 
     SAME = "same"  # element i for point i
     LEADING = "leading"  # the first axes, in order: one element for a whole row
+    START = "start"  # what the result starts as, element by element
     OTHER = "other"
 
 
@@ -140,6 +141,9 @@ class FactsOf:
         axes = _operand_axes(nest) if kind is Kind.REDUCTION else nest.axes + nest.reduce
         for load in _loads(nest):
             yield from self._resolve(node.inputs[load.operand], None if load.guarded else load.index, axes)
+        if nest.start is not None:
+            start = node.inputs[nest.start]
+            yield from self._resolve(start, None, axes) if self.is_free(start) else (Read(start, Relation.START),)
 
     def _resolve(self, value: Value, index: tuple[Index, ...] | None, axes: tuple[Axis, ...]) -> Iterator[Read]:
         """The read behind free nodes; an index of None is one that nothing is known about."""

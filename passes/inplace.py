@@ -46,13 +46,18 @@ def read_elsewhere(members: Sequence[Facts], outputs: Sequence[Value], form: For
     away = set() if form is Form.ROW else {f.node for f in main} | ancestors(members, {f.node for f in main})
     if any(f.kind is Kind.OPAQUE for f in members):
         away = {f.node for f in members}
+    inside = {f.node for f in members}
+
+    def is_away(read: Read, facts: Facts) -> bool:
+        if read.relation is Relation.START and read.value.node not in inside:
+            return False  # copied before anything is added, or not at all
+        return facts.node in away or not _is_own(read, facts, kept, form)
+
     for facts in reversed(members):
-        for read in facts.reads:
-            if facts.node in away or not _is_own(read, facts, kept, form):
-                away.add(read.value.node)
+        away |= {read.value.node for read in facts.reads if is_away(read, facts)}
     if len(outputs) > 1:
         away |= {f.node for f in members if f.free}  # a copy is loaded only when it is stored
-    return {r.value for f in members for r in f.reads if f.node in away or not _is_own(r, f, kept, form)}
+    return {read.value for facts in members for read in facts.reads if is_away(read, facts)}
 
 
 def _is_own(read: Read, reader: Facts, kept: Shape, form: Form) -> bool:

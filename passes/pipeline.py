@@ -15,6 +15,7 @@ from passes.hoist import hoist
 from passes.manager import Pass, pass_name
 from passes.simplify import simplify
 from passes.unit_axes import drop_unit_axes
+from passes.update_rows import update_rows
 from passes.winograd import winograd
 
 PIPELINE: tuple[Pass, ...] = (
@@ -28,6 +29,7 @@ PIPELINE: tuple[Pass, ...] = (
     drop_unit_axes,
     canonicalize,
     dce,
+    update_rows,
     fuse,
 )
 """From any graph to one that can be planned and lowered."""

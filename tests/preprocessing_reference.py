@@ -1,6 +1,6 @@
 """What Keras's preprocessing layers compute, recorded for `test_preprocessing.py`.
 
-`KERAS_BACKEND=jax python tests/preprocessing_reference.py images` and, because Keras's string layers run on TensorFlow
+`KERAS_BACKEND=jax python tests/preprocessing_reference.py images`, the same with `sounds`, and, because Keras's string layers run on TensorFlow
 only, `KERAS_BACKEND=tensorflow python tests/preprocessing_reference.py texts` write `data/preprocessing_*.json`.
 """
 
@@ -56,6 +56,22 @@ RESIZING: list[Case] = [
     ("Equalization", {"bins": 64}),
 ]
 
+SOUNDS = np.random.default_rng(3).normal(size=(2, 50, 3)).astype("float32")
+STFT: list[dict[str, Any]] = [
+    {},
+    {"mode": "psd", "padding": "same", "expand_dims": True},
+    {"mode": "stft", "fft_length": 32},
+    {"mode": "angle", "window": "hamming", "periodic": True},
+    {"mode": "real", "data_format": "channels_first", "scaling": "spectrum"},
+    {"mode": "magnitude", "data_format": "channels_first", "expand_dims": True, "scaling": None},
+    {"mode": "imag", "frame_step": 5},
+]
+MEL: list[dict[str, Any]] = [
+    {},
+    {"power_to_db": False, "mag_exp": 1.0, "max_freq": 3000.0},
+    {"sequence_length": 24, "window": "hamming", "top_db": 20.0, "ref_power": 0.5},
+]
+
 WORDS = ["Foo", "bar,", "BAZ!", "it's", "a-b", "\u00dcber", "tab\tbed", "new\nline", "42", "foo", "bar", "\u00a0nbsp"]
 _rng = np.random.default_rng(1)
 TEXTS = [" ".join(_rng.choice(WORDS, _rng.integers(0, 9))) for _ in range(30)]
@@ -105,6 +121,18 @@ def images(k: Any) -> Iterator[tuple[str, Any]]:
         yield f"{name} {options}", [plain(layer(part, training=True)) for part in (x, x, x[1])]
 
 
+def sounds(k: Any) -> Iterator[tuple[str, Any]]:
+    """(case, results) of the layers that make pictures of sounds. Of angles their cosines: pi is -pi."""
+    for options in STFT:
+        layer = k.layers.STFTSpectrogram(frame_length=16, **options)
+        x = SOUNDS.transpose(0, 2, 1).copy() if options.get("data_format") == "channels_first" else SOUNDS
+        result = np.asarray(layer(x))
+        yield f"STFTSpectrogram {options}", plain(np.cos(result) if options.get("mode") == "angle" else result)
+    for options in MEL:
+        layer = k.layers.MelSpectrogram(fft_length=32, sequence_stride=8, sampling_rate=8000, num_mel_bins=5, **options)
+        yield f"MelSpectrogram {options}", [plain(layer(part)) for part in (SOUNDS[..., 0], SOUNDS[0, :, 1])]
+
+
 def texts(k: Any) -> Iterator[tuple[str, Any]]:
     """(case, results) of every layer on strings and vocabularies."""
     learning = [
@@ -137,7 +165,7 @@ def plain(x: Any) -> Any:
 
 
 def read(name: str) -> dict[str, Any]:
-    """Keras's results, "images" or "texts"."""
+    """Keras's results, "images", "sounds" or "texts"."""
     found: dict[str, Any] = json.loads((FOLDER / f"preprocessing_{name}.json").read_text())
     return found
 
@@ -145,5 +173,5 @@ def read(name: str) -> dict[str, Any]:
 if __name__ == "__main__":
     import keras
 
-    results = dict({"images": images, "texts": texts}[sys.argv[1]](keras))
+    results = dict({"images": images, "sounds": sounds, "texts": texts}[sys.argv[1]](keras))
     (FOLDER / f"preprocessing_{sys.argv[1]}.json").write_text(json.dumps(results, separators=(",", ":")) + "\n")

@@ -19,7 +19,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "keras.md"
 
 PARTLY: dict[str, str] = {
     "keras.Layer": "no `quantize`, no `enable_lora`",
-    "keras.Model": "no `quantize`, no `enable_lora`, no `export` to TensorFlow",
+    "keras.Model": "no `quantize`, no `enable_lora`; `export` writes nothing yet",
     "keras.callbacks.TensorBoard": "no embeddings; profiles are made by `python -m graphc profile`",
     "keras.layers.Dense": "no `lora_rank`, no `quantization_config`",
     "keras.layers.EinsumDense": "no `lora_rank`, no `quantization_config`",
@@ -27,6 +27,8 @@ PARTLY: dict[str, str] = {
     "keras.layers.IntegerLookup": "no `oov_method='farmhash'` in a compiled model",
     "keras.layers.Lambda": "a saved function is never unmarshalled: give it again through `custom_objects`",
     "keras.layers.LayerNormalization": "no `rms_scaling`: use RMSNormalization",
+    "keras.utils.FeatureSpace": "strings and hashes not within a compiled model, where `get_inputs` refuses them",
+    "keras.utils.audio_dataset_from_directory": "16-bit WAV files at the rate they have; no `ragged`",
     "keras.ops.bincount": "in a graph the number of counts must be given, as `minlength`",
     "keras.ops.custom_gradient": "not in a graph, which has the gradients of its ops only",
     "keras.ops.jvp": "raises NotImplementedError: graphc differentiates backwards only",

@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import graphc as keras
+from benchmarks import architecture as a
 from benchmarks import kernel_table, kernels, materials, report
 from benchmarks.__main__ import main
 from benchmarks.agreement import (
@@ -25,10 +27,11 @@ from benchmarks.cases import CASES, Adam, ColumnSum, Convolution, CrossEntropy, 
 from benchmarks.child import Child, Place, WorkerFailed
 from benchmarks.plot import svg
 from benchmarks.race import Plan, Row, entry, race
-from benchmarks.runners import graphc_kernels
+from benchmarks.runners import graphc_kernels, graphc_runner
+from benchmarks.runners.keras_models import compiled_model
 from benchmarks.systems import OURS, SYSTEMS, environment
 from benchmarks.table import table
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import PROMPT, WORKLOADS, WRITTEN, Network, Workload
 from codegen.jit import assembly
 from codegen.target import named_target
 from graphc.insight.roof import COPY_ROOF, FMA_ROOF, copy_ir, fma_ir, measure_roof
@@ -55,6 +58,7 @@ MFLOP = {
     "W7-train": 41876,
     "W7-infer-1": 872.4,
     "gpt-train": 145262,
+    "gpt-decode": 23.64,
     "W8-ae": 282.1,
     "W8-logreg": 4.014,
 }
@@ -105,6 +109,42 @@ def test_materials_are_the_same_each_time_and_survive_the_file(tmp_path: Path) -
     assert len(made.weights) == 13 and list(made.weights[1]) == ["gamma", "beta", "moving_mean", "moving_variance"]
 
 
+# 80 tokens, as many as are read and written, of which each one reads another number of those before.
+_TINY_GPT = Network(
+    "tiny GPT",
+    (PROMPT + WRITTEN,),
+    (
+        a.Embedding(7, 6),
+        a.Positions(),
+        a.Residual((a.LayerNorm(), a.SelfAttention(2, causal=True))),
+        a.Residual((a.LayerNorm(), a.Dense(10, "gelu"), a.Dense(6))),
+        a.LayerNorm(),
+        a.Dense(7),
+    ),
+)
+
+
+def test_a_text_is_written_from_the_prompt_every_time() -> None:
+    workload = Workload("tiny-decode", _TINY_GPT, 1, "generate")
+    made = materials.make(workload)
+    assert workload.network.caches == [(80, 2, 3)]
+    model = compiled_model(keras, workload.network, made.weights)
+    text = made.x.copy()
+    for last in range(PROMPT - 1, PROMPT + WRITTEN - 1):
+        logits = model.predict(text, verbose=0)[0, last]
+        text[0, last + 1] = logits.argmax()
+    job = graphc_runner.Runner("", 1).build(workload, made)
+    assert job.timed is not None and job.timed_steps == WRITTEN
+    for _ in range(2):
+        np.testing.assert_allclose(np.asarray(job.step())[0], logits, rtol=1e-4, atol=1e-5)
+    assert len(set(text[0, PROMPT:])) > 1
+
+
+def test_who_writes_texts() -> None:
+    known = {name for name, system in SYSTEMS.items() if system.knows(WORKLOADS["gpt-decode"])}
+    assert known == {OURS, "torch", "torch-compile", "torch-unlocked", "jax"}
+
+
 def test_fit_says_where_its_data_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAPHC_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"mnist\.npz; set GRAPHC_DATA"):
@@ -131,6 +171,8 @@ def test_agreement() -> None:
         require_agreement("infer", {"a": same, "b": [0.5, -2.004, 1.0], "c": same})
     with pytest.raises(Disagreement, match="the losses of the first steps"):
         require_agreement("train", {"a": [1.0, 1.0], "b": [1.0, 1.0], "c": [1.0, 1.001]})
+    with pytest.raises(Disagreement, match="the logits behind the text"):
+        require_agreement("generate", {"a": [1.0, 2.0], "b": [1.0, 2.0], "c": [1.0, 2.001]})
     require_epoch_agreement({"a": 0.30, "b": 0.31, "c": 0.29})
     with pytest.raises(Disagreement, match="c by"):
         require_epoch_agreement({"a": 0.30, "b": 0.31, "c": 2.3})
@@ -172,6 +214,17 @@ def test_table_puts_the_fastest_first() -> None:
     assert list(made.columns[0].cells) == ["torch-unlocked *", "graphc", "torch"]
     assert list(made.columns[4].cells)[1] == f"{1824.8 / 4:.1f}"
     assert list(made.columns[8].cells) == ["0.50", "1.00", "5.00"]
+
+
+def test_tokens_are_counted_a_second() -> None:
+    made = measured("gpt-decode", graphc=2.0, torch=5.0)
+    assert set(made["results"]["torch"]) == RESULT_KEYS | {"tokens_per_s"} and made["ratio"] == pytest.approx(2.5)
+    shown = table(made)
+    assert [column.header for column in shown.columns][4:6] == ["tokens/s", "first s"]
+    assert list(shown.columns[4].cells) == ["500", "200"]
+    text = report.markdown([measured(graphc=1.0), made], "")
+    assert "### Generation\n\n| workload | threads | graphc | torch | best peer | ratio | graphc tokens/s |" in text
+    assert "| gpt-decode | 2 | 2 ±15% | 5 ±15% | torch | **2.50** | 500 |" in text
 
 
 def test_race_of_numpy_alone() -> None:

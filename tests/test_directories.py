@@ -1,7 +1,8 @@
-"""Images and texts from directories, windows of time series, and the batches they come in."""
+"""Images, sounds and texts from directories, windows of time series, and the batches they come in."""
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,56 @@ def test_settings_are_attributes() -> None:
         config.rate = 1
     with pytest.raises(AttributeError, match="Did you mean 'layers'"):
         _ = config.layer
+
+
+def sound(path: Path, samples: list[list[int]], rate: int = 8000, width: int = 2) -> None:
+    """A WAV file of samples (length, channels)."""
+    path.parent.mkdir(exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(samples[0]))
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(np.array(samples, f"<i{width}").tobytes())
+
+
+def test_sounds_of_directories(tmp_path: Path) -> None:
+    sound(tmp_path / "hum" / "a.wav", [[1, -1], [16384, -32768], [0, 5]])
+    sound(tmp_path / "hum" / "b.wav", [[7, 8]])
+    sound(tmp_path / "zap" / "c.wav", [[9, 9], [3, 4]])
+    load = k.utils.audio_dataset_from_directory
+    ((sounds, labels),) = load(tmp_path, shuffle=False, label_mode="categorical", verbose=False)
+    assert (sounds.shape, sounds.dtype) == ((3, 3, 2), np.float32)
+    np.testing.assert_array_equal(sounds[0] * 32768, [[1, -1], [16384, -32768], [0, 5]])
+    np.testing.assert_array_equal(sounds[1] * 32768, [[7, 8], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(labels, [[1, 0], [1, 0], [0, 1]])
+    cut = list(load(tmp_path, labels=None, shuffle=False, batch_size=2, output_sequence_length=2, sampling_rate=8000))
+    assert [batch.shape for batch in cut] == [(2, 2, 2), (1, 2, 2)]
+    train, rest = load(tmp_path, validation_split=0.4, subset="both", seed=1, batch_size=None)
+    assert sorted([*train.file_paths, *rest.file_paths]) == sorted(map(str, tmp_path.glob("*/*.wav")))
+    assert next(iter(rest))[0].ndim == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sampling_rate": 16000}, "wanted a sampling rate of 16000 Hz, got 8000"),
+        ({"sampling_rate": 0}, "`sampling_rate` should be higher than 0. Received: sampling_rate=0"),
+        ({"ragged": True, "output_sequence_length": 3}, "Cannot set both `ragged` and `output_sequence_length`"),
+        ({"ragged": True}, "no ragged tensors"),
+        ({"label_mode": "float"}, "`label_mode` argument must be one of"),
+        ({"validation_split": 0.5, "subset": "test"}, "`subset` must be either"),
+    ],
+)
+def test_what_cannot_be_done_with_sounds(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    sound(tmp_path / "hum" / "a.wav", [[1], [2]])
+    with pytest.raises(ValueError, match=message):
+        list(k.utils.audio_dataset_from_directory(tmp_path, verbose=False, **options))
+
+
+def test_sound_files_of_other_kinds_are_named(tmp_path: Path) -> None:
+    sound(tmp_path / "hum" / "a.wav", [[1], [2]], width=4)
+    with pytest.raises(ValueError, match=r"a\.wav: wanted samples of 16 bits, got 32"):
+        list(k.utils.audio_dataset_from_directory(tmp_path, verbose=False))
+    (tmp_path / "hum" / "a.wav").write_bytes(b"RIFF....")
+    with pytest.raises(ValueError, match=r"a\.wav: not a WAV file"):
+        list(k.utils.audio_dataset_from_directory(tmp_path, verbose=False))

@@ -242,6 +242,48 @@ def test_models_from_their_configurations() -> None:
         np.testing.assert_array_equal(copy.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
+def test_predicted_dicts_are_in_the_order_of_their_keys() -> None:
+    """As Keras gives them on JAX."""
+    x = k.Input((3,))
+    model = k.Model(x, {"z": n.Dense(2)(x), "a": n.Dense(4)(x)})
+    ones = np.ones((5, 3), "float32")
+    for outputs in (model.predict(ones, batch_size=2, verbose=0), model.predict_on_batch(ones)):
+        assert [(name, array.shape) for name, array in outputs.items()] == [("a", (5, 4)), ("z", (5, 2))]
+
+
+def test_export_says_what_is_not_written() -> None:
+    model = k.Sequential([k.Input((3,)), n.Dense(2)])
+    with pytest.raises(NotImplementedError, match="format='onnx' is not written: not yet"):
+        model.export("model.onnx", format="onnx")
+    with pytest.raises(NotImplementedError, match="it is a graph of TensorFlow"):
+        model.export("model")
+    with pytest.raises(ValueError, match=r"Unrecognized format=pickle. Supported formats are: \['tf_saved_model'"):
+        model.export("model", format="pickle")
+
+
+def test_summary_knows_the_shapes_layers_were_built_for() -> None:
+    """As in Keras: `build` of one's own leaves no call behind."""
+
+    class Stack(k.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = n.LSTM(5, return_sequences=True), n.Dense(7)
+
+        def build(self, input_shape: Any) -> None:
+            self.first.build(input_shape)
+            self.second.build((*input_shape[:-1], 5))
+
+        def call(self, inputs: Any) -> Any:
+            return self.second(self.first(inputs))
+
+    model, lines = Stack(), list[str]()
+    model.build((None, 4, 3))
+    model.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert "(None, 4, 5)" in text
+    assert "(None, 4, 7)" in text
+
+
 def test_summary_is_keras_table() -> None:
     k.backend.clear_session()
     model = k.Sequential([k.Input((4,)), n.Dense(3, name="first"), n.Dropout(0.5)])

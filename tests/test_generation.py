@@ -55,6 +55,46 @@ def test_weights_that_change_are_those_it_reads() -> None:
     assert np.abs(after - before).max() > 1e-4
 
 
+@pytest.mark.parametrize(("grouped", "block"), [(False, 4), (True, 8), (False, 2)])
+def test_prompts_are_read_in_blocks(grouped: bool, block: int) -> None:
+    """Of which the last is not full, and one reaches beyond the longest text."""
+    model = gpt(grouped, blocks=2)
+    decoder = Decoder(model, batch_size=2, block=block)
+    decoder.reset()
+    wanted = model.predict(TEXTS, verbose=0)
+    for read in range(1, STEPS):
+        decoder.position = 0  # over what is left of the one before
+        decoder.read(TEXTS[:, :read])
+        assert decoder.position == read
+        got = np.stack([decoder.step(TEXTS[:, i])[0].copy() for i in range(read, STEPS)], axis=1)
+        np.testing.assert_allclose(got, wanted[:, read:], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="holds texts of 9 steps, these would be 10"):
+        decoder.read(TEXTS[:, :1])
+
+
+def test_a_layer_that_is_called_twice_remembers_twice() -> None:
+    k.utils.set_random_seed(6)
+    ids, shared = k.Input((STEPS,), dtype="int32"), n.MultiHeadAttention(2, 3)
+    x = PositionEmbedding(STEPS, "he_uniform")(n.Embedding(WORDS, 6, embeddings_initializer="he_uniform")(ids))
+    for _ in range(2):
+        x = x + shared(x, x, use_causal_mask=True)
+    model = k.Model(ids, n.Dense(WORDS)(x))
+    decoder = Decoder(model, batch_size=2, block=5)
+    decoder.read(TEXTS[:, :7])
+    np.testing.assert_allclose(
+        decoder.step(TEXTS[:, 7])[0], model.predict(TEXTS, verbose=0)[:, 7], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_blocks_change_neither_words_nor_draws() -> None:
+    model = gpt()
+    one, other = (Decoder(model, 2, block=block) for block in (None, 3))
+    for temperature in (0.0, 2.0):
+        texts = [made.generate(TEXTS[:, :5], 4, temperature, seed=3) for made in (one, other)]
+        np.testing.assert_array_equal(texts[0], texts[1])
+        np.testing.assert_array_equal(texts[0][:, :5], TEXTS[:, :5])
+
+
 def test_the_most_likely_words_follow_at_temperature_zero() -> None:
     model = gpt()
     text = generate(model, TEXTS[0, :3], 4, temperature=0)
@@ -116,6 +156,11 @@ def seeing_all() -> Any:
         ),
         (lambda: generate(gpt(), [], 2), "wanted a prompt"),
         (lambda: Decoder(gpt(), length=STEPS + 1), "length=10, but gpt takes texts of 1 to 9 steps"),
+        (lambda: Decoder(gpt(), block=STEPS), "wanted a block of 2 to 8 steps, got 9"),
+        (
+            lambda: Decoder(gpt(), 2, block=3).generate([[1, 2, 3, 4], [5, 6, WORDS, 8]], 1),
+            r"embedding id 11 is out of range \[0, 11\) \(row 1, position 2\)",
+        ),
         (lambda: PositionEmbedding(3)(np.zeros((1, 4, 2), "float32")), "has 3 positions, the input has 4 steps"),
     ],
 )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from fresh import run_fresh
 import graphc as k
 from graphc import layers
 from graphc.legacy import text as old_text
+from graphc.legacy.names import GONE
 
 # by names that type checkers do not know
 n: Any = layers
@@ -387,3 +389,24 @@ def test_what_a_script_raises_is_shown_as_python_shows_it(tmp_path: Path) -> Non
         [sys.executable, "-m", "graphc", "keras", "no.py"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (2, "error: no.py: no such file\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("sum", "keras.ops.sum"),
+        ("sigmoid", "keras.ops.sigmoid"),
+        ("permute_dimensions", "keras.ops.transpose"),
+        ("variable", "keras.Variable"),
+        ("get_session", "there are no sessions and no graphs to set up; leave it out"),
+    ],
+)
+def test_functions_of_the_old_backend_name_their_successors(name: str, advice: str) -> None:
+    with pytest.raises(AttributeError, match=f"keras.backend.{name} is gone since Keras 3: .*{advice}$"):
+        getattr(k.backend, name)
+
+
+def test_the_successors_exist() -> None:
+    places = [place for name, advice in GONE.items() if name.startswith("backend.") for place in advice.split()]
+    for place in (place for place in places if place.startswith("keras.")):
+        reduce(getattr, place.split(".")[1:], k)

@@ -30,6 +30,7 @@ from graphc.primitives import (
     control,
     conv,
     elementwise,
+    gates,
     index,
     pool,
     random,
@@ -165,7 +166,7 @@ def run_nest(nest: Nest, arrays: Sequence[Array], limits: Sequence[Sequence[int]
         return tuple(where)
 
     if nest.scatter:
-        out[...] = 0
+        out[...] = 0 if nest.start is None else arrays[nest.start]
         np.add.at(out, at(grid), body.astype(out.dtype))
         count += 1
         return
@@ -551,6 +552,10 @@ assert isinstance(LOOP, Loop)
 ATTENTION = attention.Attention(0.5)
 KEYS = (t(N, 7, 2, 3), t(N, 7, 2, 4))
 ERRORS: list[tuple[Op, Types, str]] = [
+    *(
+        (gate(), (t(3, dtype=DType.I32),), "operand dtype is i32, wanted a float")
+        for gate in (gates.Silu, gates.Gelu, gates.GeluTanh)
+    ),
     (
         LOOP,
         (LOOP_TYPES[0], LOOP_TYPES[0], LOOP_TYPES[2]),
@@ -673,6 +678,11 @@ ERRORS: list[tuple[Op, Types, str]] = [
         index.ScatterAdd((5, 3)),
         (t(2, dtype=I32), t(2, 4)),
         "updates are f32[2,4], wanted f32[2,3] for ids i32[2] into f32[5,3]",
+    ),
+    (
+        index.AddRows(),
+        (t(5, 3), t(2, dtype=I32), t(2, 3, dtype=DType.F64)),
+        "table is f32[5,3], updates are f64[2,3]: wanted one dtype",
     ),
     (random.RandomBits((3,)), (t(2),), "key is f32[2], wanted u32[2]"),
     (random.RandomBits((2**17, 2**16)), (t(2, dtype=U32),), "shape (131072, 65536) has more than 2^32 elements"),

@@ -171,6 +171,54 @@ def test_every_random_layer_is_compared_with_keras() -> None:
     assert known == {name for name, _ in reference.AUGMENTATION}
 
 
+# ---- sounds
+
+
+def test_pictures_of_sounds_are_those_of_keras() -> None:
+    wanted = reference.read("sounds")
+    found = dict(reference.sounds(k))
+    assert list(found) == list(wanted)
+    for case, value in wanted.items():
+        pairs = zip(found[case], value, strict=True)
+        for got, want in pairs:
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=2e-5, err_msg=case)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: n.STFTSpectrogram(frame_step=300), "`frame_step` should be a positive integer not greater than"),
+        (lambda: n.STFTSpectrogram(fft_length=128), "`fft_length` should be not less than `frame_length`"),
+        (lambda: n.STFTSpectrogram("power"), "Output mode is invalid"),
+        (lambda: n.STFTSpectrogram(scaling="psd"), "Scaling is invalid"),
+        (lambda: n.STFTSpectrogram(padding="causal"), "Padding is invalid"),
+        (lambda: n.STFTSpectrogram(window="haan"), "wanted a window of"),
+        (lambda: n.MelSpectrogram(fft_length=8, sequence_length=9), "`fft_length` must be greater than or equal"),
+    ],
+)
+def test_bad_arguments_of_sound_layers(make: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        make()
+
+
+def test_spectra_are_part_of_models_and_learn() -> None:
+    """A short last batch is as a batch of its own; the layers come back from their configs."""
+    x = reference.SOUNDS.repeat(3, 0)[:5] * np.linspace(1, 2, 5, dtype="float32")[:, None, None]
+    spectra = n.STFTSpectrogram("magnitude", frame_length=16, expand_dims=True)
+    model = k.Sequential([k.Input((50, 3)), spectra, n.Flatten(), n.Dense(2)])
+    model.compile("sgd", "mse")
+    np.testing.assert_allclose(
+        model.predict(x, batch_size=3, verbose=0)[3:], model.predict(x[3:], verbose=0), rtol=1e-4, atol=1e-5
+    )
+    before = spectra.real_kernel.numpy().copy()
+    model.fit(x, np.ones((5, 2)), verbose=0)
+    assert np.abs(spectra.real_kernel.numpy() - before).max() > 0
+    mel = n.MelSpectrogram(fft_length=32, sequence_stride=8, num_mel_bins=5, top_db=20.0)
+    inputs = k.Input((50,))
+    compiled = k.Model(inputs, type(mel).from_config(mel.get_config())(inputs)).predict(x[..., 0], verbose=0)
+    np.testing.assert_allclose(compiled, mel(x[..., 0]), rtol=1e-4, atol=1e-4)
+
+
 # ---- features
 
 

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from graphc import backend, config, naming, tree, utils
+import graphc as k
+from graphc import backend, config, layers, naming, tree, utils
 from graphc.preprocessing.sequence import pad_sequences
 from graphc.saving import registry
 from graphc.utils.files import extract_archive, get_file, has_hash, hash_file, replacing
@@ -539,3 +540,29 @@ def test_traverse_and_friends() -> None:
     with pytest.raises(ValueError, match="same paths"):
         tree.assert_same_paths([1], [1, 2])
     tree.assert_same_paths([1, 2], (3, 4))
+
+
+# ---- tensors and policies
+
+
+def test_source_inputs_are_found_once_each() -> None:
+    a, b, other = (k.Input((size,)) for size in (3, 4, 5))
+    total = layers.Add()([layers.Dense(6)(b), layers.Dense(6)(a), layers.Dense(6)(b)])
+    assert [id(tensor) for tensor in utils.get_source_inputs(total * 2)] == [id(b), id(a)]
+    assert utils.get_source_inputs(other) == [other]
+    assert utils.is_keras_tensor(total)
+    assert not utils.is_keras_tensor(np.ones(3))
+
+
+def test_policies_come_back_from_their_configs() -> None:
+    policy = k.dtype_policies.get("mixed_bfloat16")
+    assert k.dtype_policies.deserialize(k.dtype_policies.serialize(policy)) == policy
+    assert k.dtype_policies.get({"class_name": "FloatDTypePolicy", "config": {"name": "float16"}}).name == "float16"
+    with pytest.raises(NotImplementedError, match="Int4DTypePolicy: graphc has no quantized layers"):
+        k.dtype_policies.deserialize({"class_name": "Int4DTypePolicy", "config": {}})
+    with pytest.raises(ValueError, match="Could not interpret dtype policy identifier: Dense"):
+        k.dtype_policies.deserialize({"class_name": "Dense", "config": {}})
+
+
+def test_the_version() -> None:
+    assert k.version() == k.__version__

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import llvmlite.binding  # noqa: F401  graphc loads it when it first compiles; here it counts as an import
 import numpy as np
 
 import graphc as keras
 from benchmarks.job import Job
-from benchmarks.materials import Materials
+from benchmarks.materials import Array, Materials
 from benchmarks.runners.keras_models import compiled_model
-from benchmarks.workloads import Workload
+from benchmarks.workloads import PROMPT, WRITTEN, Workload
+from graphc.generation import Decoder
 
 
 class Runner:
@@ -21,6 +24,9 @@ class Runner:
     def build(self, workload: Workload, materials: Materials) -> Job:
         model = compiled_model(keras, workload.network, materials.weights)
         x, y = materials.x, materials.y
+        if workload.kind == "generate":
+            write = _writing(model, x)
+            return Job(write, timed=write, timed_steps=WRITTEN)
         if workload.kind == "fit":
             fit = {"batch_size": workload.batch, "verbose": 0}
             return Job(lambda: model.fit(x, y, **fit).history["loss"][0])
@@ -34,3 +40,18 @@ class Runner:
             return np.float32(train(x, y)["loss"])
 
         return Job(step, timed=lambda: train(x, y)["loss"])
+
+
+def _writing(model: keras.Model, x: Array) -> Callable[[], Array]:
+    """What writes the text once and returns the last logits; the prompt but its last token is read here."""
+    decoder = Decoder(model, batch_size=len(x))
+    decoder.read(x[:, : PROMPT - 1])
+
+    def write() -> Array:
+        decoder.position = PROMPT - 1
+        words = x[:, decoder.position]
+        for _ in range(WRITTEN):
+            logits, words = decoder.step(words)
+        return logits
+
+    return write

@@ -25,11 +25,12 @@ from benchmarks.architecture import (
     SelfAttention,
     Weights,
     apply,
+    summarize,
 )
 from benchmarks.job import Job
 from benchmarks.materials import Materials
 from benchmarks.runners.epochs import epoch
-from benchmarks.workloads import Network, Workload
+from benchmarks.workloads import PROMPT, WRITTEN, Network, Workload
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
@@ -53,6 +54,9 @@ class Runner:
         if workload.kind == "infer":
             forward = jax.jit(partial(_forward, workload.network.layers, weights))
             return Job(lambda: forward(x).block_until_ready())
+        if workload.kind == "generate":
+            write = _writing(workload.network, weights, x)
+            return Job(write, timed=write, timed_steps=WRITTEN)
         step = _Training(workload.network, weights)
         if workload.kind == "train":
             return Job(lambda: step(x, y).block_until_ready())
@@ -202,8 +206,11 @@ class _JaxOps:
             jnp.einsum("ntd,dhc->nthc", x, w[f"{name}_kernel"]) + w[f"{name}_bias"]
             for name in ("query", "key", "value")
         )
-        found = jax.nn.dot_product_attention(q, k, v, is_causal=layer.causal)
+        found = self._attended(layer, q, k, v)
         return jnp.einsum("nthc,hcd->ntd", found, w["output_kernel"]) + w["output_bias"]
+
+    def _attended(self, layer: SelfAttention, q: Any, k: Any, v: Any) -> Any:
+        return jax.nn.dot_product_attention(q, k, v, is_causal=layer.causal)
 
     def average_steps(self, x: Any) -> Any:
         return x.mean(axis=1)
@@ -227,3 +234,67 @@ def _conv(x: Any, kernel: Any, stride: int, padding: int, groups: int) -> Any:
 
 def _sides(padding: int) -> list[tuple[int, int]]:
     return [(padding, padding)] * 2
+
+
+class _JaxDecodingOps(_JaxOps):
+    """On one step; `caches` hold the keys and the values of all, (batch, steps, heads, width) each.
+
+    new: the caches with this step in them.
+    """
+
+    def __init__(self, weights: Iterator[Weights], caches: Iterator[tuple[Any, Any]], position: Any) -> None:
+        super().__init__(weights, None)
+        self._caches = caches
+        self._position = position
+        self.new: list[tuple[Any, Any]] = []
+
+    def positions(self, x: Any) -> Any:
+        return x + self._next()["positions"][self._position]
+
+    def _attended(self, layer: SelfAttention, q: Any, k: Any, v: Any) -> Any:
+        old = next(self._caches)
+        keys, values = (
+            lax.dynamic_update_slice_in_dim(all_, one, self._position, 1) for all_, one in zip(old, (k, v), strict=True)
+        )
+        self.new.append((keys, values))
+        mask = (jnp.arange(keys.shape[1]) <= self._position)[None, None, None]
+        return jax.nn.dot_product_attention(q, keys, values, mask=mask)
+
+
+def _writing(network: Network, weights: list[Weights], x: Any) -> Callable[[], Any]:
+    """The text in one call: a loop over its tokens inside the compiled function, which owns the caches."""
+
+    def one(caches: Any, words: Any, position: Any) -> Any:
+        ops = _JaxDecodingOps(iter(weights), iter(caches), position)
+        logits = apply(ops, network.layers, words)
+        return ops.new, jnp.argmax(logits, -1).astype(jnp.int32), logits
+
+    @partial(jax.jit, donate_argnums=0)
+    def read(caches: Any, words: Any) -> Any:
+        def step(at: Any, caches: Any) -> Any:
+            return one(caches, lax.dynamic_slice_in_dim(words, at, 1, 1), at)[0]
+
+        return lax.fori_loop(0, PROMPT - 1, step, caches)
+
+    @partial(jax.jit, donate_argnums=0)
+    def text(caches: Any, words: Any) -> Any:
+        def step(number: Any, state: Any) -> Any:
+            caches, words, _ = state
+            return one(caches, words, PROMPT - 1 + number)
+
+        logits = jnp.zeros((len(words), 1, summarize(network.layers, network.input_shape).output[-1]))
+        caches, _, logits = lax.fori_loop(0, WRITTEN, step, (caches, words, logits))
+        return caches, logits
+
+    state = [read(_caches(network, len(x)), x)]
+
+    def write() -> Any:
+        state[0], logits = text(state[0], x[:, PROMPT - 1 : PROMPT])
+        return logits.block_until_ready()
+
+    return write
+
+
+def _caches(network: Network, batch: int) -> list[tuple[Any, Any]]:
+    """Empty keys and values, for each attention."""
+    return [(jnp.zeros((batch, *shape)), jnp.zeros((batch, *shape))) for shape in network.caches]

@@ -71,6 +71,10 @@ def _connect(keras: Any, layers: Layers, x: Any, weighted: list[Any]) -> Any:
             made = keras.layers.MultiHeadAttention(layer.heads, x.shape[-1] // layer.heads)
             x = made(x, x, use_causal_mask=layer.causal)
             weighted.append(made)
+        elif isinstance(layer, Positions):
+            made = _positions(keras, x.shape[1])
+            x = made(x)
+            weighted.append(made)
         else:
             for made in _create(keras, layer):
                 x = made(x)
@@ -105,20 +109,22 @@ def _create(keras: Any, layer: Layer) -> list[Any]:
             return [layers.Dropout(layer.rate)]
         case Embedding():
             return [layers.Embedding(layer.ids, layer.width)]
-        case Positions():
-            return [_positions(keras)]
         case LSTM():
             return [layers.LSTM(layer.units)]
         case LayerNorm():
             return [layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON)]
         case GlobalAveragePool1D():
             return [layers.GlobalAveragePooling1D()]
-        case Residual() | SelfAttention():
+        case Residual() | SelfAttention() | Positions():
             raise TypeError(f"a {type(layer).__name__} is connected by _connect")
 
 
-def _positions(keras: Any) -> Any:
-    """A layer that adds a trained row to each step."""
+def _positions(keras: Any, steps: int) -> Any:
+    """A layer that adds a trained row to each step; graphc has one, with which a model can write."""
+    if keras.__name__ == "graphc":
+        from graphc.generation import PositionEmbedding
+
+        return PositionEmbedding(steps)
 
     class AddPositions(keras.layers.Layer):  # type: ignore[misc]
         def build(self, shape: Any) -> None:

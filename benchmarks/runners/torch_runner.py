@@ -28,7 +28,7 @@ from benchmarks.architecture import (
 from benchmarks.job import Job
 from benchmarks.materials import Array, LayerWeights, Materials
 from benchmarks.runners.epochs import epoch
-from benchmarks.workloads import Network, Workload
+from benchmarks.workloads import PROMPT, WRITTEN, Network, Workload
 
 # PyTorch adds epsilon to the bias-corrected root, Keras to the uncorrected one; the two are equal in the first step.
 _EPSILON = 1e-7 / sqrt(1 - 0.999)
@@ -54,6 +54,9 @@ class Runner:
         weights = [_load(layer) for layer in materials.weights]
         if workload.kind == "infer":
             return Job(self._inference(workload.network.layers, weights, x))
+        if workload.kind == "generate":
+            write = self._writing(workload.network, weights, x)
+            return Job(write, timed=write, timed_steps=WRITTEN)
         step = self._training_step(workload.network, weights)
         if workload.kind == "train":
             return Job(lambda: step(x, y))
@@ -71,6 +74,31 @@ class Runner:
                 return run(x)
 
         return infer
+
+    def _writing(self, network: Network, weights: list[Weights], x: Any) -> Callable[[], Any]:
+        """Eager attention looks at the filled part of the caches; compiled, where shapes are fixed, at all, masked."""
+        caches = _caches(network, len(x))
+        weights = [_for_one_row(layer) for layer in weights]
+
+        def one(words: Any, position: Any) -> tuple[Any, Any]:
+            ops = _TorchDecodingOps(iter(weights), iter(caches), position)
+            logits = apply(ops, network.layers, words)
+            return logits, logits.argmax(-1)
+
+        run = self._maybe_compiled(one)
+        positions = [torch.tensor([n]) if self._compiled else n for n in range(PROMPT + WRITTEN)]
+        with torch.inference_mode():
+            for n in range(PROMPT - 1):
+                run(x[:, n : n + 1], positions[n])
+
+        def write() -> Any:
+            words = x[:, PROMPT - 1 : PROMPT]
+            with torch.inference_mode():
+                for position in positions[PROMPT - 1 : -1]:
+                    logits, words = run(words, position)
+            return logits
+
+        return write
 
     def _training_step(self, network: Network, weights: list[Weights]) -> Callable[[Any, Any], Any]:
         loss_of = _LOSSES[network.loss]
@@ -141,6 +169,14 @@ def _one_projection(w: Weights) -> Weights:
         "output_kernel": w["output_kernel"].reshape(-1, features).t().contiguous(),
         "output_bias": w["output_bias"],
     }
+
+
+def _for_one_row(layer: Weights) -> Weights:
+    """Kernels of the same shape, in memory in the order in which MKL multiplies one row by them fastest: for wide ones
+    on some processors in a third of the time.
+    """
+    wide = [name for name, w in layer.items() if name.endswith("kernel") and w.shape[0] > w.shape[1]]
+    return {name: w.t().contiguous().t() if name in wide else w for name, w in layer.items()}
 
 
 def _parameter(name: str, tensor: Any) -> Any:
@@ -220,9 +256,12 @@ class _TorchOps:
         batch, steps, features = x.shape
         projected = functional.linear(x, w["kernel"], w["bias"])
         q, k, v = projected.view(batch, steps, 3, layer.heads, features // layer.heads).permute(2, 0, 3, 1, 4)
-        found = functional.scaled_dot_product_attention(q, k, v, is_causal=layer.causal)
+        found = self._attended(layer, q, k, v)
         joined = found.transpose(1, 2).reshape(batch, steps, features)
         return functional.linear(joined, w["output_kernel"], w["output_bias"])
+
+    def _attended(self, layer: SelfAttention, q: Any, k: Any, v: Any) -> Any:
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=layer.causal)
 
     def average_steps(self, x: Any) -> Any:
         return x.mean(dim=1)
@@ -232,3 +271,36 @@ class _TorchOps:
 
     def activation(self, name: str, x: Any) -> Any:
         return _ACTIVATIONS[name](x)
+
+
+class _TorchDecodingOps(_TorchOps):
+    """On one step; `caches` hold the keys and the values of all, (batch, heads, steps, width) each.
+
+    position: a number, or a tensor (1,) where it must not be part of the code.
+    """
+
+    def __init__(self, weights: Iterator[Weights], caches: Iterator[tuple[Any, Any]], position: Any) -> None:
+        super().__init__(weights, training=False)
+        self._caches = caches
+        self._position = position
+
+    def positions(self, x: Any) -> Any:
+        return x + next(self._weights)["positions"][self._position]
+
+    def _attended(self, layer: SelfAttention, q: Any, k: Any, v: Any) -> Any:
+        keys, values = next(self._caches)
+        at = self._position
+        if isinstance(at, int):
+            keys[:, :, at], values[:, :, at] = k[:, :, 0], v[:, :, 0]
+            seen = keys[:, :, : at + 1], values[:, :, : at + 1]
+            return functional.scaled_dot_product_attention(q, *seen)
+        keys.index_copy_(2, at, k)
+        values.index_copy_(2, at, v)
+        mask = (torch.arange(keys.shape[2]) <= at)[None, None, None]
+        return functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+
+
+def _caches(network: Network, batch: int) -> list[tuple[Any, Any]]:
+    """Empty keys and values, for each attention."""
+    shapes = [(batch, heads, steps, width) for steps, heads, width in network.caches]
+    return [(torch.zeros(shape), torch.zeros(shape)) for shape in shapes]

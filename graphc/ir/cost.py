@@ -92,6 +92,7 @@ def node_work(node: Node) -> Work:
     border = dict(zip(node.op.body.inputs, node.inputs, strict=True)) if isinstance(node.op, Fused) else None
     flops, operations = 0, 0.0
     read: dict[Value, int] = {}
+    added: dict[Value, int] = {}
     for each in inner:
         types = tuple(value.type for value in each.inputs)
         nests = _nests(each.op, types)
@@ -99,12 +100,17 @@ def node_work(node: Node) -> Work:
             share = inside(nest, types)
             flops += round(share * nest_flops(nest))
             operations += share * points(nest) * nest_operations(nest)
+            if nest.start is not None:  # in place: what nothing is added to is not written
+                value = each.outputs[nest.output]
+                added[value] = points(nest) * value.dtype.size
         for number, value in enumerate(each.inputs):
             source = value if border is None else border.get(value)
             if source is not None:
                 read[source] = read.get(source, 0) + _touched(nests, number) * source.dtype.size
     nbytes = sum(min(value.type.nbytes, touched) for value, touched in read.items())
-    return Work(flops, operations, nbytes + sum(type.nbytes for type in node.types))
+    results = node.op.body.outputs if isinstance(node.op, Fused) else node.outputs
+    nbytes += sum(min(value.type.nbytes, added.get(value, value.type.nbytes)) for value in results)
+    return Work(flops, operations, nbytes)
 
 
 def _loop_work(node: Node, loop: Loop) -> Work:
@@ -126,7 +132,10 @@ def _nests(op: Op, types: Types) -> tuple[Nest, ...]:
 
 def _touched(nests: Iterable[Nest], operand: int) -> int:
     """How many elements of an operand are loaded, counting those loaded repeatedly as often."""
-    return sum(points(nest) * sum(load.operand == operand for load in loads(nest.body)) for nest in nests)
+    return sum(
+        points(nest) * (sum(load.operand == operand for load in loads(nest.body)) + (nest.start == operand))
+        for nest in nests
+    )
 
 
 def points(nest: Nest) -> int:

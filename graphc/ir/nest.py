@@ -303,7 +303,8 @@ class Nest:
     `store` defaults to the axes in order. Without reduce axes the body is stored as it is. `combine` "argmax"/"argmin"
     stores the position (i32, first of equals, row-major over the reduce axes). With `running`, `store` may name the one
     reduce axis and every partial result is stored (cumulative sum). With `scatter`, `store` may depend on the reduce
-    axes and hold indirect indices: the result starts as zero and the reduce axes run in order, adding (scatter-add).
+    axes and hold indirect indices: the result starts as zero, or as operand `start`, and the reduce axes run in order,
+    adding (scatter-add).
     Several nests of one op write disjoint parts of result `output`, which they cover completely.
     """
 
@@ -315,6 +316,7 @@ class Nest:
     output: int = 0
     running: bool = False
     scatter: bool = False
+    start: int | None = None
 
     def __post_init__(self) -> None:
         assert bool(self.reduce) == bool(self.combine), "reduce axes need a combine, and a combine reduce axes"
@@ -336,7 +338,8 @@ class Nest:
         over = ", ".join(f"{a.name} in 0..{a.extent}" for a in self.reduce)
         value = f"{self.combine}({over}: {self.body})" if over else str(self.body)
         mark = " +=" if self.scatter else " ="
-        return f"for {head}: out{self.output}[{', '.join(map(str, self.target))}]{mark} {value}"
+        first = "" if self.start is None else f"out{self.output} = %{self.start}; "
+        return f"{first}for {head}: out{self.output}[{', '.join(map(str, self.target))}]{mark} {value}"
 
 
 def axes_of(shape: Shape, prefix: str = "i") -> tuple[Axis, ...]:

@@ -131,6 +131,10 @@ class Window(Op, abstract=True):
     """Combines elements over sliding windows: pooling."""
 
 
+class Revision(Op, abstract=True):
+    """Operand 0 with something added to a few of its elements: in its own memory where nobody needs it any more."""
+
+
 class Expanded(Op, abstract=True):
     """Has no nest: a graph of other ops is put in its place before fusion."""
 

@@ -40,6 +40,7 @@ _HOMES = lazy.homes({
     ".preprocessing.normalization": "Normalization",
     ".preprocessing.pipeline": "Pipeline",
     ".preprocessing.rand_augment": "RandAugment",
+    ".preprocessing.spectrogram": "MelSpectrogram STFTSpectrogram",
     ".preprocessing.text": "TextVectorization",
     ".recurrent.bidirectional": "Bidirectional",
     ".recurrent.cells": "GRUCell LSTMCell SimpleRNNCell",
@@ -178,6 +179,7 @@ if TYPE_CHECKING:
     from graphc.layers.preprocessing.normalization import Normalization
     from graphc.layers.preprocessing.pipeline import Pipeline
     from graphc.layers.preprocessing.rand_augment import RandAugment
+    from graphc.layers.preprocessing.spectrogram import MelSpectrogram, STFTSpectrogram
     from graphc.layers.preprocessing.text import TextVectorization
     from graphc.layers.recurrent.bidirectional import Bidirectional
     from graphc.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
@@ -330,6 +332,7 @@ __all__ = [
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
     "MultiHeadAttention",
@@ -363,6 +366,7 @@ __all__ = [
     "Reshape",
     "Resizing",
     "ReversibleEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

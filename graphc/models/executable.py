@@ -82,8 +82,19 @@ class ModelExecutable:
         return {name: number(array) for name, array in zip(self.step.outputs, self._last, strict=True)}
 
     def packed(self, outputs: list[Array]) -> Any:
-        """Outputs in the structure the model returns."""
-        return tree.pack_sequence_as(self.step.outputs, outputs) if tree.is_nested(self.step.outputs) else outputs[0]
+        """Outputs in the structure the model returns; dicts in the order of their keys, as Keras has them on JAX."""
+        return _ordered(tree.pack_sequence_as(self.step.outputs, outputs))
+
+
+def _ordered(structure: Any) -> Any:
+    """The same structure with the entries of plain dicts sorted by key."""
+    if not tree.is_nested(structure):
+        return structure
+    return tree.traverse(lambda part: _by_key(part) if type(part) is dict else None, structure, top_down=False)
+
+
+def _by_key(entries: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: entries[key] for key in sorted(entries, key=lambda key: (type(key).__name__, key))}
 
 
 def _executable(step: Step, options: Any, eager: bool, guarded: bool) -> Any:

@@ -12,6 +12,15 @@ from graphc.layers.core import Lambda
 from graphc.layers.layer import Layer
 from graphc.saving.serialization import restore, serialize_keras_object
 
+# Keras's formats for other tools, and why each of them is not written.
+EXPORTS = {
+    "tf_saved_model": "it is a graph of TensorFlow",
+    "onnx": "not yet",
+    "openvino": "it is written by OpenVINO",
+    "litert": "it is converted by TensorFlow",
+    "torch": "it is a program of PyTorch",
+}
+
 
 class Saving(Layer):
     """The methods of a model that save and load."""
@@ -39,9 +48,12 @@ class Saving(Layer):
         load_weights(self, filepath, skip_mismatch, **kwargs)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", verbose: Any = None, **kwargs: Any) -> None:
-        """Write the model for other tools; of Keras's formats none is built yet (NotImplementedError)."""
+        """NotImplementedError: of Keras's formats for other tools none is written. ValueError for an unknown one."""
+        if format not in EXPORTS:
+            raise ValueError(f"Unrecognized format={format}. Supported formats are: {list(EXPORTS)}.")
         raise NotImplementedError(
-            f"Model.export: format={format!r} is not written. Use `model.save('name.keras')` for Keras and graphc"
+            f"Model.export: format={format!r} is not written: {EXPORTS[format]}. Use `model.save('name.keras')`, from "
+            "which Keras exports with the backend of your choice"
         )
 
     def to_json(self, **kwargs: Any) -> str:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from graphc import tree
 from graphc.layers.core import InputLayer
 from graphc.utils.messages import print_message
 
@@ -178,11 +179,24 @@ def _is_chain(model: Any) -> bool:
 
 def _shape_text(operation: Any) -> str:
     nodes = operation._inbound_nodes
-    shapes = [tensor.shape for tensor in nodes[-1].outputs] if nodes else operation._called_shapes
+    shapes = [tensor.shape for tensor in nodes[-1].outputs] if nodes else _known_shapes(operation)
     if not shapes:
         return "?"
     texts = ", ".join(_coloured(shape) for shape in shapes)
     return texts if len(shapes) == 1 else f"\\[{texts}]"
+
+
+def _known_shapes(operation: Any) -> list[Any]:
+    """What the last call returned; without one, what a call on the shapes it was built for would return."""
+    if operation._called_shapes or not getattr(operation, "_build_shapes", None):
+        return list(operation._called_shapes)
+    try:
+        shapes = operation.compute_output_shape(*operation._build_shapes.values())
+    except (NotImplementedError, TypeError):  # of layers whose call takes more than tensors
+        return []
+    found: list[Any] = []
+    tree.map_shape_structure(found.append, shapes)
+    return found
 
 
 def _coloured(shape: Sequence[int | None]) -> str:

@@ -1,4 +1,5 @@
-"""Indexed access by row: gather and its gradient, scatter-add. Indices outside are clamped to the first or last row.
+"""Indexed access by row: gather, its gradient scatter-add, and adding to rows of a table. Indices outside are clamped
+to the first or last row.
 
 With `batch` leading axes in common, every entry of those has a table and ids of its own.
 """
@@ -13,7 +14,7 @@ import numpy as np
 from graphc.ir import nest as nests
 from graphc.ir.builder import Builder
 from graphc.ir.nest import Affine, Expr, Nest
-from graphc.ir.op import Array, Op, Types, Value
+from graphc.ir.op import Array, Op, Revision, Types, Value
 from graphc.ir.types import DType, Rows, Shape, ShapeError, TensorType
 from graphc.primitives import functions as fn
 from graphc.primitives.reduce import check_number
@@ -139,4 +140,46 @@ class ScatterAdd(Op):
             (cls((Rows(6), 5, 16), 1), (TensorType((Rows(6), 7), DType.I32), TensorType((Rows(6), 7, 16)))),
             (cls((2, 3, 5), 2), (TensorType((2, 3, 4, 7), DType.U8), TensorType((2, 3, 4, 7), DType.F64))),
             (cls((3, 11), 1), (TensorType((3,), DType.I64), TensorType((3,)))),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class AddRows(Revision):
+    """table[V, rest..] with updates[i, rest..] added to its row ids[i] for every i, in order; other rows keep their
+    bits.
+
+    Operands: table, integer ids[any..], updates[ids.., rest..].
+    """
+
+    def infer(self, *types: TensorType) -> Types:
+        table, ids, updates = types
+        if ScatterAdd(table.shape).infer(ids, updates) != (table,):
+            raise ShapeError(f"table is {table}, updates are {updates}: wanted one dtype")
+        return (table,)
+
+    def eval(self, *arrays: Array) -> tuple[Array, ...]:
+        table, ids, updates = arrays
+        result = table.copy()
+        np.add.at(result, np.clip(ids.astype(np.int64), 0, len(table) - 1), updates)
+        return (result,)
+
+    def vjp(
+        self, b: Builder, inputs: Sequence[Value], outputs: Sequence[Value], cotangents: Sequence[Value | None]
+    ) -> Sequence[Value | None]:
+        (g,) = cotangents
+        return (g, None, fn.gather(b, g, inputs[1]) if g else None)
+
+    def nest(self, *types: TensorType) -> tuple[Nest, ...]:
+        table, ids, updates = types
+        inner, rest = nests.axes_of(ids.shape, "k"), nests.axes_of(table.shape[1:])
+        store = (row_index(1, ids, tuple(map(Affine.of, inner))), *map(Affine.of, rest))
+        body = nests.load(2, updates, inner + rest)
+        return (Nest(rest, body, inner, "add" if inner else "", store, scatter=True, start=0),)
+
+    @classmethod
+    def samples(cls) -> Sequence[tuple[Op, Types]]:
+        return [
+            (cls(), (types[0].with_shape(op.shape).with_dtype(types[1].dtype), *types))
+            for op, types in ScatterAdd.samples()
+            if isinstance(op, ScatterAdd) and not op.batch
         ]

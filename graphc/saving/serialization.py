@@ -125,10 +125,13 @@ def module_of(obj: Any) -> str:
         random,
         regularizers,
     )
+    from graphc.layers.preprocessing import feature_space
     from graphc.optimizers import schedules
 
-    kinds: tuple[tuple[type, str], ...] = (
+    kinds: tuple[tuple[Any, str], ...] = (
         (models.Functional, "keras.src.models.functional"),
+        (feature_space.FeatureSpace, "keras.utils"),
+        ((feature_space.Cross, feature_space.Feature), feature_space.MODULE),
         (models.Model, "keras"),
         (layers.Layer, "keras.layers"),
         (dtype_policies.DTypePolicy, "keras"),
@@ -289,6 +292,7 @@ def _class_tables() -> dict[str, Mapping[str, Any]]:
         random,
         regularizers,
     )
+    from graphc.layers.preprocessing import feature_space
     from graphc.optimizers import schedules
 
     policy = {"DTypePolicy": dtype_policies.DTypePolicy}
@@ -306,6 +310,8 @@ def _class_tables() -> dict[str, Mapping[str, Any]]:
         "keras.regularizers": regularizers.OBJECTS,
         "keras.constraints": constraints.OBJECTS,
         "keras.random": {"SeedGenerator": random.SeedGenerator},
+        "keras.utils": {"FeatureSpace": feature_space.FeatureSpace},
+        feature_space.MODULE: feature_space.OBJECTS,
     }
 
 

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 from graphc import lazy
 
 _HOMES = lazy.homes({
-    "graphc.config": "disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
+    "graphc.config": """disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled
+    standardize_dtype""",
+    "graphc.layers.preprocessing.feature_space": "FeatureSpace",
     "graphc.naming": "clear_session",
+    "graphc.operation": "get_source_inputs",
     "graphc.random": "set_random_seed",
+    "graphc.tensor": "is_keras_tensor",
     "graphc.saving.registry": """CustomObjectScope custom_object_scope get_custom_objects get_registered_name
     get_registered_object register_keras_serializable""",
     "graphc.saving.serialization": "deserialize_keras_object serialize_keras_object",
     ".arrays": "normalize pad_sequences split_dataset to_categorical",
-    ".directories": "image_dataset_from_directory text_dataset_from_directory",
+    ".directories": """audio_dataset_from_directory image_dataset_from_directory
+    text_dataset_from_directory""",
     ".files": "get_file",
     ".images": "array_to_img img_to_array load_img save_img",
     ".model_visualization": "model_to_dot plot_model",
@@ -31,8 +36,11 @@ if TYPE_CHECKING:
         disable_interactive_logging,
         enable_interactive_logging,
         is_interactive_logging_enabled,
+        standardize_dtype,
     )
+    from graphc.layers.preprocessing.feature_space import FeatureSpace
     from graphc.naming import clear_session
+    from graphc.operation import get_source_inputs
     from graphc.random import set_random_seed
     from graphc.saving.registry import (
         CustomObjectScope,
@@ -43,8 +51,13 @@ if TYPE_CHECKING:
         register_keras_serializable,
     )
     from graphc.saving.serialization import deserialize_keras_object, serialize_keras_object
+    from graphc.tensor import is_keras_tensor
     from graphc.utils.arrays import normalize, pad_sequences, split_dataset, to_categorical
-    from graphc.utils.directories import image_dataset_from_directory, text_dataset_from_directory
+    from graphc.utils.directories import (
+        audio_dataset_from_directory,
+        image_dataset_from_directory,
+        text_dataset_from_directory,
+    )
     from graphc.utils.files import get_file
     from graphc.utils.images import array_to_img, img_to_array, load_img, save_img
     from graphc.utils.model_visualization import model_to_dot, plot_model
@@ -64,10 +77,12 @@ def __dir__() -> list[str]:
 __all__ = [
     "Config",
     "CustomObjectScope",
+    "FeatureSpace",
     "Progbar",
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -77,9 +92,11 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",
+    "is_keras_tensor",
     "load_img",
     "model_to_dot",
     "normalize",
@@ -91,6 +108,7 @@ __all__ = [
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "standardize_dtype",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",

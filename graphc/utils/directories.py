@@ -1,4 +1,4 @@
-"""Images and texts in directories, a subdirectory per class, as labelled batches."""
+"""Images, sounds and texts in directories, a subdirectory per class, as labelled batches."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphc import config
+from graphc.utils.audio import read_wav, stacked
 from graphc.utils.batches import Batches
 from graphc.utils.images import CHANNELS, img_to_array, load_img
 from graphc.utils.messages import print_message
 
 Array = NDArray[Any]
+Join = Callable[[Sequence[Array]], Array]
 IMAGE_FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 IMAGE_INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")
 LABEL_MODES = ("int", "categorical", "binary", None)
@@ -38,8 +40,8 @@ class Files:
         labels = None if self.labels is None else self.labels[start:stop]
         return Files(self.paths[start:stop], labels, self.class_names, self.label_mode, is_shuffled, self.seed)
 
-    def batches(self, read: Callable[[str], Any], batch_size: int | None) -> Batches:
-        """Batches of what `read` makes of the files (single elements if `batch_size` is None), with labels."""
+    def batches(self, read: Callable[[str], Any], batch_size: int | None, join: Join) -> Batches:
+        """Batches, made by `join` of what `read` makes of the files, with labels; batch_size None: single elements."""
         generator = np.random.RandomState(self.seed)
 
         def epoch() -> Iterator[Any]:
@@ -47,7 +49,7 @@ class Files:
             with ThreadPoolExecutor() as pool:
                 for start in range(0, len(order), batch_size or 1):
                     chosen = order[start : start + (batch_size or 1)]
-                    contents = np.stack(list(pool.map(read, (self.paths[index] for index in chosen))))
+                    contents = join(list(pool.map(read, (self.paths[index] for index in chosen))))
                     batch = contents if self.labels is None else (contents, self.encoded(chosen))
                     yield batch if batch_size else _single(batch)
 
@@ -155,6 +157,44 @@ def text_dataset_from_directory(
     return _subsets(files, read, batch_size, validation_split, subset, seed)
 
 
+def audio_dataset_from_directory(
+    directory: str | os.PathLike[str],
+    labels: Any = "inferred",
+    label_mode: str | None = "int",
+    class_names: Sequence[str] | None = None,
+    batch_size: int | None = 32,
+    sampling_rate: int | None = None,
+    output_sequence_length: int | None = None,
+    ragged: bool = False,
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: str | None = None,
+    follow_links: bool = False,
+    verbose: bool = True,
+) -> Any:
+    """Batches (samples float32 (n, length, channels) in [-1, 1), labels) of the 16-bit .wav files below `directory`.
+
+    sampling_rate: what every file must have, in Hz; nothing is resampled. output_sequence_length: samples are cut or
+    padded with 0 to it; None: to the longest of the batch. The other arguments are those of
+    `image_dataset_from_directory`.
+    """
+    if ragged and output_sequence_length is not None:
+        raise ValueError("Cannot set both `ragged` and `output_sequence_length`")
+    if ragged:
+        raise ValueError("`ragged=True` cannot be used: graphc has no ragged tensors. Batches are padded without it.")
+    if sampling_rate is not None and not isinstance(sampling_rate, int):
+        raise ValueError(f"`sampling_rate` should have an integer value. Received: sampling_rate={sampling_rate}")
+    if sampling_rate is not None and sampling_rate <= 0:
+        raise ValueError(f"`sampling_rate` should be higher than 0. Received: sampling_rate={sampling_rate}")
+
+    def read(path: str) -> Array:
+        return read_wav(path, sampling_rate, output_sequence_length)
+
+    files = _found(directory, labels, label_mode, class_names, (".wav",), shuffle, seed, follow_links, verbose)
+    return _subsets(files, read, batch_size, validation_split, subset, seed, stacked)
+
+
 def _found(
     directory: Any,
     labels: Any,
@@ -246,6 +286,7 @@ def _subsets(
     validation_split: float | None,
     subset: str | None,
     seed: int | None,
+    join: Join = np.stack,
 ) -> Any:
     """The files that are asked for, as batches; two of them for the subset "both"."""
     _check_split(validation_split, subset, files.is_shuffled, seed)
@@ -261,7 +302,7 @@ def _subsets(
     chosen = [parts[name] for name in wanted] or [files]
     if not all(part.paths for part in chosen):
         raise ValueError("No files of a fitting format were found in the directory (or its part)")
-    made = [part.batches(read, batch_size) for part in chosen]
+    made = [part.batches(read, batch_size, join) for part in chosen]
     return made if subset == "both" else made[0]
 
 

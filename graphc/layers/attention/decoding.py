@@ -1,4 +1,4 @@
-"""What attention does while a sequence is generated: one step at a time, with the keys and values of those before."""
+"""What attention does while a sequence is generated: some steps at a time, with keys and values of those before."""
 
 from __future__ import annotations
 
@@ -16,24 +16,38 @@ from graphc.variables import Variable
 
 
 class Decoding:
-    """The one step that is traced: its position (int32, a scalar), and the room of what is remembered."""
+    """The steps that are traced, usually one: position of the first (int32, a scalar), room of what is remembered.
 
-    def __init__(self, position: Any, batch: int, length: int) -> None:
+    memories: those of another number of steps of the same model, which these share, in the order of the calls.
+    """
+
+    def __init__(self, position: Any, steps: int, length: int, memories: Iterable[Variable]) -> None:
         self.position = position
-        self.batch, self.length = batch, length
+        self.steps, self.length = steps, length
         self.memories: list[Variable] = []
+        self._known = iter(memories)
+
+    def positions(self) -> Any:
+        """(steps,): of each step."""
+        return self.position + ops.arange(self.steps)
 
     def seen(self) -> Any:
-        """(1, 1, length): the steps up to this one."""
-        return ops.reshape(ops.less_equal(ops.arange(self.length), self.position), (1, 1, -1))
+        """(1, steps, length): the steps up to each one."""
+        return ops.less_equal(ops.arange(self.length), ops.expand_dims(self.positions(), 1))[None]
 
-    def remembered(self, new: Any, name: str) -> Any:
-        """All steps (batch, length, heads, width) of which this one is `new`; those to come hold anything finite."""
-        shape = (self.batch, self.length, *(int(n) for n in new.shape[2:]))
-        memory = Variable(np.zeros(shape), dtype=new.dtype, trainable=False, name=name)
+    def remembered(self, new: Any, name: str, axis: int) -> Any:
+        """Like `new`, these steps, but with all `length` of them along `axis`; those to come hold anything finite."""
+        shape = [int(n) for n in new.shape]
+        shape[axis] = self.length
+        memory = next(self._known, None)
+        if memory is None:
+            memory = Variable(np.zeros(shape), dtype=new.dtype, trainable=False, name=name)
         self.memories.append(memory)
-        here = ops.reshape(ops.equal(ops.arange(self.length), self.position), (1, -1, 1, 1))
-        found = ops.where(here, new, memory)
+        number = ops.arange(self.length) - self.position
+        is_new = ops.logical_and(ops.greater_equal(number, 0), ops.less(number, self.steps))
+        if self.steps > 1:
+            new = ops.take(new, ops.clip(number, 0, self.steps - 1), axis=axis)
+        found = ops.where(ops.reshape(is_new, [-1 if i == axis else 1 for i in range(len(shape))]), new, memory)
         memory.assign(found)
         return found
 
@@ -44,7 +58,7 @@ current_decoding = _current.get
 
 @contextmanager
 def decoding(step: Decoding) -> Iterator[None]:
-    """Inside, layers that look at other steps are called on one step."""
+    """Inside, layers that look at other steps are called on these."""
     token = _current.set(step)
     try:
         yield
@@ -53,20 +67,22 @@ def decoding(step: Decoding) -> Iterator[None]:
 
 
 def with_memory(layer: Any, k: Any, v: Any, only_causal: bool, masks: Iterable[Any]) -> tuple[Any, Any, Any]:
-    """(all keys, all values, which steps are seen) while a sequence is generated, for those of one step.
+    """(all keys, all values, which steps are seen) while a sequence is generated, for those of its next steps.
 
     ValueError for attention that cannot go step by step.
     """
     step = current_decoding()
     assert step is not None
     is_masked = layer.sliding_window is not None or any(mask is not None for mask in masks)
-    if k.shape[1] != 1 or not only_causal or is_masked:
+    if k.shape[1] != step.steps or not only_causal or is_masked:
         raise ValueError(
             f"Layer '{layer.name}' cannot go step by step: text is generated with self-attention that has "
             "`use_causal_mask=True`, no other masks, no `sliding_window`, and no `return_attention_scores`"
         )
-    keys, values = (step.remembered(x, f"{layer.name}_{what}") for x, what in ((k, "keys"), (v, "values")))
-    return keys, values, step.seen()
+    # Steps are the columns of the product with the keys: they lie next to each other.
+    keys = step.remembered(ops.transpose(k, (0, 2, 3, 1)), f"{layer.name}_keys", axis=3)
+    values = step.remembered(v, f"{layer.name}_values", axis=1)
+    return ops.transpose(keys, (0, 3, 1, 2)), values, step.seen()
 
 
 @register_keras_serializable(package="graphc")
@@ -95,7 +111,7 @@ class PositionEmbedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         if (step := current_decoding()) is not None:
-            return inputs + ops.take(self.embeddings, step.position, axis=0)
+            return inputs + ops.take(self.embeddings, step.positions(), axis=0)
         return inputs + self.embeddings[: inputs.shape[1]]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
