@@ -17,6 +17,7 @@ from codegen.loops import (
     Kernel,
     Let,
     Loop,
+    Prefetch,
     Registers,
     Set,
     Split,
@@ -84,6 +85,8 @@ class _Emitter(Access):
                     self._unroll(var, values, body)
                 case Vector():
                     self._vector(stmt)
+                case Prefetch(load):
+                    self.prefetched(load)
                 case Transpose():
                     self.transposed(stmt)
                 case Registers(names, body):

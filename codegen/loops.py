@@ -127,6 +127,13 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefetch:
+    """Has the memory of a load fetched into the cache, in time for the load itself; changes nothing."""
+
+    load: Load
+
+
+@dataclass(frozen=True, slots=True)
 class Transpose:
     """Copies a tile of `rows` x `columns` elements, turned over in registers.
 
@@ -146,7 +153,7 @@ class Transpose:
     columns: int
 
 
-Stmt: TypeAlias = Loop | Split | Unroll | Vector | Registers | Let | Set | Accumulate | Store | Transpose
+Stmt: TypeAlias = Loop | Split | Unroll | Vector | Registers | Let | Set | Accumulate | Store | Prefetch | Transpose
 Block: TypeAlias = tuple[Stmt, ...]
 
 
@@ -214,6 +221,8 @@ def _substituted(stmt: Stmt, where: Mapping[str, Affine]) -> Stmt:
             return replace(stmt, value=substitute(value, where), position=position and substitute(position, where))
         case Store(index=index, value=value):
             return replace(stmt, index=tuple(map(bound, index)), value=substitute(value, where))
+        case Prefetch(load=load):
+            return replace(stmt, load=substitute(load, where))
         case Transpose():
             raise AssertionError("a transposed tile has no variables to replace")
 
@@ -279,6 +288,8 @@ def _format_stmt(stmt: Stmt, kernel: Kernel) -> tuple[str, Block]:
         case Accumulate(reg, combine, value, position, masked):
             at = f" at {show(position)}" if position is not None else ""
             return f"{reg} {combine}= {show(value)}{at}{' (masked)' if masked else ''}", ()
+        case Prefetch(load):
+            return f"prefetch {show(load)}", ()
         case Transpose(load, buffer, index, row, column, row_base, column_base, _, rows, columns):
             tile = f"{row} in {show(row_base)} + 0..{rows}, {column} in {show(column_base)} + 0..{columns}"
             target = f"{kernel.buffers[buffer].name}[{', '.join(map(show, index))}]"

@@ -20,6 +20,7 @@ from codegen.loops import (
     Kernel,
     Let,
     Loop,
+    Prefetch,
     Registers,
     Set,
     Split,
@@ -43,6 +44,7 @@ from codegen.parts import (
     drop_guards,
     drop_safe_guards,
     extent,
+    flat,
     span,
     work,
 )
@@ -50,7 +52,7 @@ from codegen.reductions import accumulations, folded, grouped, identity, initial
 from codegen.schedule import UNROLLED, Segment, Tiling, choose_tiling, lanes_of, peeled, vector_axis
 from codegen.target import Target
 from codegen.transpose import transpose_kernel, transposed_axes
-from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, Reg, rewrite, substitute
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Load, Position, Reg, rewrite, substitute, walk
 from graphc.ir.types import DType, Rows, size_of
 
 Starts = dict[str, Affine]
@@ -59,6 +61,8 @@ Starts = dict[str, Affine]
 UNITS = 64  # parallel axes are added until there are so many units
 BLOCKED_CHUNKS = 6  # with blocking: the tiles of a chunk share each block of operands
 CHAINS = 8  # multiply-adds that must be under way to hide their latency
+FETCHED = 64  # reduction steps that give the operands of the epilogue time to arrive
+FAR_BYTES = 256 * 1024  # of an operand that does not stay in the nearest cache
 EDGES = 6  # at most so many blocks of a row axis become separate code for their padding
 
 
@@ -246,8 +250,27 @@ class _Tiles:
 
         folds = self._each(starts, fold) if len(chains) > 1 else ()
         names = frozenset(r.reg.name for chain in chains for r in chain)
-        block = (*(init if part.reductions else ()), *steps, *folds, *self._finished(part, starts))
+        ahead = self._ahead(part, starts) if part.reduced_points >= FETCHED else ()
+        block = (*(init if part.reductions else ()), *ahead, *steps, *folds, *self._finished(part, starts))
         return self._with_registers(block, starts, names)
+
+    def _ahead(self, part: Part, starts: Starts) -> Block:
+        """Fetches what the epilogue reads of large operands, so that it arrives while the reduction runs."""
+        if part.windows or not any(r.is_contraction for r in part.reductions):
+            return ()
+        exprs = [*(let.value for let in part.lets), *(store.value for store in part.stores)]
+        loads = [e for expr in exprs for e in walk(expr) if isinstance(e, Load) and self._is_far(e)]
+        fetches = tuple(map(Prefetch, dict.fromkeys(loads)))
+        return self._each(starts, lambda _: fetches) if fetches else ()
+
+    def _is_far(self, load: Load) -> bool:
+        """Whether a load walks along the tile through an operand too large for the nearest cache."""
+        buffer = self.buffers[load.operand]
+        if load.guarded or not all(isinstance(i, Affine) for i in load.index) or buffer.is_local:
+            return False
+        offset = flat(load.index, buffer)
+        along = offset.coefficient(self.tiling.vector) == 1 and offset.coefficient(self.tiling.row) != 0
+        return along and size_of(buffer.shape) * buffer.dtype.size >= FAR_BYTES
 
     def _more_chains(self, part: Part, starts: Starts) -> list[tuple[Reduction, ...]]:
         """Further accumulators for a tile too small to hide the latency of its additions; they take turns."""

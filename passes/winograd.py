@@ -24,9 +24,11 @@ from graphc.primitives.winograd import STEP, TilesIn, TilesOut, TransformTiles
 
 POINTS = 36  # products of a tile
 OUTPUTS = STEP * STEP  # and what they give
-CHANNELS = 64  # with fewer input or output channels there is less to gain, and sums are short enough to show rounding
-RATE = 400e9  # operations per second of a matrix product (two cores)
-BANDWIDTH = 50e9  # bytes per second between kernels
+CHANNELS = 32  # with fewer input or output channels there is less to gain
+RATE = 250e9  # operations per second of a matrix product (two cores)
+BANDWIDTH = 50e9  # bytes per second between kernels, through a cache that all cores share
+CACHE = 24 << 20  # bytes that it holds
+BEYOND = 20e9  # bytes per second between kernels where it does not hold them
 FILTER_BYTES = 16 << 20  # a transformed filter larger than this costs more memory than it is worth
 PANEL = 32  # filters side by side in the transformed filter: two vectors of AVX-512, four of AVX2
 GAIN = 1.15  # by how much it must be faster in the model
@@ -83,7 +85,8 @@ def _pays(x: Shape, y: Shape, is_kept: bool) -> bool:
     direct = 2.0 * 9 * n * y[1] * y[2] * channels * filters / RATE
     moved = POINTS * (2 * tiles * (channels + filters) + (1 if is_kept else 2) * channels * filters)
     products = 2.0 * POINTS * tiles * channels * filters / RATE
-    return direct > GAIN * (products + 4.0 * moved / BANDWIDTH)
+    bandwidth = BANDWIDTH if 4 * POINTS * tiles * (channels + filters) <= CACHE else BEYOND
+    return direct > GAIN * (products + 4.0 * moved / bandwidth)
 
 
 def _tiles(size: int) -> int:
