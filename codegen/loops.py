@@ -222,7 +222,9 @@ def _substituted(stmt: Stmt, where: Mapping[str, Affine]) -> Stmt:
         case Store(index=index, value=value):
             return replace(stmt, index=tuple(map(bound, index)), value=substitute(value, where))
         case Prefetch(load=load):
-            return replace(stmt, load=substitute(load, where))
+            moved = substitute(load, where)
+            assert isinstance(moved, Load)
+            return Prefetch(moved)
         case Transpose():
             raise AssertionError("a transposed tile has no variables to replace")
 

@@ -18,12 +18,12 @@ from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards,
 from codegen.rowgroup import RowGroup
 from codegen.rows import Stage, row_kernel
 from codegen.scan import Driver
-from codegen.schedule import block_length, strides_along, vector_axis
+from codegen.schedule import block_length, lanes_of, strides_along, vector_axis
 from codegen.sharing import share
 from codegen.target import Target
 from codegen.tile import tile_kernel
 from graphc.ir.graph import Graph
-from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, axes_of
+from graphc.ir.nest import Affine, Apply, Axis, Const, Expr, Index, Load, Nest, Position, Reg, axes_of, rewrite, walk
 from graphc.ir.op import Array, Node, Value
 from graphc.ir.types import DType, concrete
 
@@ -31,6 +31,7 @@ PARTIALS = 16  # a reduction split over threads keeps at most so many partial re
 SPLIT_PRODUCTS = 4_000_000  # multiply-adds below which a contraction is not split
 SPLIT_POINTS = 250_000  # points below which another reduction is not split
 TILE_RESULTS = 16 * 28  # results a register tile holds, roughly
+NARROW_ARRAYS = 4  # arrays read and written behind a reduction of short rows from which that is better done apart
 WIDE = 4  # kept axes shorter than this are not worth the lanes
 
 
@@ -297,12 +298,38 @@ class _Lowering:
         )
 
     def _split_or_tile(self, part: Part) -> None:
-        split = self._split_axis(part)
-        if split is None:
+        if (split := self._split_axis(part)) is not None:
+            first, last = self._split(part, *split)
+        elif self._is_narrow(part):
+            first, last = self._apart(part)
+        else:
             return self._tile(self._blocked(part))
-        first, last = self._split(part, *split)
         self._tile(first)
         self._tile(last)
+
+    def _is_narrow(self, part: Part) -> bool:
+        """Whether a row of results fills no vector and much is done with it: behind a masked store the masked load of
+        the next row, which reaches into the same bytes, has to wait. As a map of its own all rows are one."""
+        if part.bounds or part.taps or len(part.reductions) != 1 or not part.reductions[0].is_contraction:
+            return False
+        axis = vector_axis(part, self.body.buffers)
+        if axis is None or int(axis.extent) >= lanes_of(part, self.body.buffers, self.target):
+            return False
+        after = [*(let.value for let in part.lets), *(store.value for store in part.stores)]
+        read = {e.operand for expr in after for e in walk(expr) if isinstance(e, Load)}
+        along = {b for b in read if len(self.body.buffers[b].shape) >= len(part.axes)}
+        return len(along) + len(part.stores) >= NARROW_ARRAYS
+
+    def _apart(self, part: Part) -> tuple[Part, Part]:
+        """The reduction into memory, and what follows as a map."""
+        (reduction,) = part.reductions
+        shape = tuple(int(a.extent) for a in part.axes)
+        number = self._workspace(f"{reduction.reg.name}.sum", reduction.reg.dtype, shape)
+        index = tuple(map(Affine.of, part.axes))
+        found = Load(number, index, reduction.reg.dtype)
+        last = part.map(lambda e: rewrite(e, lambda leaf: found if leaf == reduction.reg else leaf))
+        first = replace(part, lets=(), stores=(Store(number, index, reduction.reg),))
+        return first, replace(last, reductions=())
 
     def _blocked(self, part: Part) -> Part:
         """The part with its first reduce axis in blocks, if a tile's operands would not stay in the cache."""

@@ -70,7 +70,7 @@ def test_a_short_batch_gives_the_same_rows() -> None:
 @pytest.mark.parametrize(
     "graph",
     [
-        convolution("forward", filters=32),
+        convolution("forward", filters=16),
         convolution("forward", dtype=DType.F64),
         convolution("forward", (Rows(1), 4, 4, 512), 512),
     ],
