@@ -217,7 +217,7 @@ class _Lowering:
         if not part.reductions:
             return part
         buffers = self.body.buffers
-        turned = self._copied_first(pack_rows(part, buffers, self._workspace, self.fixed)) or part
+        turned = self._copied_first(pack_rows(part, buffers, self.target, self._workspace, self.fixed)) or part
         for tried in (turned, coalesce(turned, buffers)):  # heads side by side are one axis, wide enough for panels
             packed = pack(tried, buffers, self.target, self._workspace, self.fixed, self.choice)
             if packed is not None:

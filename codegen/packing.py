@@ -23,7 +23,7 @@ PANEL_VECTORS = 2  # width of a panel, in vectors
 LONG_STEP = 1024  # bytes between reduction steps from which a large operand is cut into panels
 LARGE = 2 * 1024 * 1024  # bytes of an operand that does not stay in the cache next to the core
 LARGE_TURNED = 512 * 1024  # the same for one that must be copied anyway
-LARGE_FIXED = 256 * 1024  # and for one that is copied once for many runs
+LARGE_FIXED = 256 * 1024  # and for one that is copied once for many runs, or read by tiles that leave its lines unused
 PAGE = 4096  # bytes between reduction steps from which every step costs an address translation
 LINE = 64  # bytes of a cache line
 WAYS = 8  # lines that a cache holds of those whose addresses differ by pages
@@ -65,7 +65,10 @@ def pack(
     is_contiguous = flat(load.index, buffers[load.operand]).coefficient(axis.name) == 1
     width = PANEL_VECTORS * target.lanes(load.dtype.size)
     is_fixed = load.operand in fixed
-    least = LARGE_FIXED if is_fixed else LARGE if is_contiguous else LARGE_TURNED
+    if is_fixed or (is_contiguous and not _fills_lines(target)):
+        least = LARGE_FIXED
+    else:
+        least = LARGE if is_contiguous else LARGE_TURNED
     if _fits_panels(axis, width) and (
         choice.packed
         if choice.packed is not None
@@ -78,7 +81,9 @@ def pack(
     return _copied(part, load, axis, buffers, add_buffer, is_fixed)
 
 
-def pack_rows(part: Part, buffers: Sequence[Buffer], add_buffer: AddBuffer, fixed: Collection[int]) -> Packed | None:
+def pack_rows(
+    part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddBuffer, fixed: Collection[int] = ()
+) -> Packed | None:
     """The part with the operand that gives a tile its rows copied so that reduction steps lie side by side, and rows
     not a multiple of pages apart.
 
@@ -96,10 +101,11 @@ def pack_rows(part: Part, buffers: Sequence[Buffer], add_buffer: AddBuffer, fixe
     if load is None or load.guarded or any(not isinstance(i, Affine) for i in load.index):
         return None
     buffer = buffers[load.operand]
-    if size_of(buffer.shape) * buffer.dtype.size < LARGE:
+    fills = _fills_lines(target)
+    if size_of(buffer.shape) * buffer.dtype.size < (LARGE if fills else LARGE_TURNED):
         return None
     offset = flat(load.index, buffer) * buffer.dtype.size
-    if offset.coefficient(inner.name) >= PAGE:
+    if offset.coefficient(inner.name) >= (PAGE if fills else LONG_STEP):
         least = ROWS
     elif any(_collides(offset.coefficient(a.name)) for a in part.axes if int(a.extent) > WAYS):
         least = 4 * ROWS if is_direct else ROWS  # without panels a tile is wide and has few rows
@@ -108,6 +114,11 @@ def pack_rows(part: Part, buffers: Sequence[Buffer], add_buffer: AddBuffer, fixe
     if int(axis.extent) < least:
         return None
     return _copied(part, load, inner, buffers, add_buffer, load.operand in fixed, LINE // buffer.dtype.size)
+
+
+def _fills_lines(target: Target) -> bool:
+    """Whether a tile uses most of the cache lines it reads where steps are far apart; narrow ones with few rows do not."""
+    return target.vector_bytes >= LINE
 
 
 def _collides(step: int) -> bool:
