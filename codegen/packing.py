@@ -117,7 +117,7 @@ def pack_rows(
 
 
 def _fills_lines(target: Target) -> bool:
-    """Whether a tile uses most of the cache lines it reads where steps are far apart; narrow ones with few rows do not."""
+    """Whether tiles use most of the lines they read where steps are far apart; narrow ones with few rows do not."""
     return target.vector_bytes >= LINE
 
 
