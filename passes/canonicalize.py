@@ -22,7 +22,7 @@ from graphc.primitives import elementwise as ew
 from graphc.primitives import functions as fn
 from graphc.primitives.contraction import Dot
 from graphc.primitives.conv import Conv
-from graphc.primitives.pool import MaxPool
+from graphc.primitives.pool import MaxPool, MaxPoolGrad
 from graphc.primitives.reduce import Max, Min, Prod, Sum
 from graphc.primitives.shape import Broadcast, Concat, Flip, Pad, Reshape, Slice, Transpose
 from passes.loops import in_bodies
@@ -208,6 +208,15 @@ def sum_of_broadcast(b: Builder, node: Node) -> Value | None:
     return fn.broadcast(b, value, node.types[0].shape, [rest.index(axis) for axis in kept if axis not in axes])
 
 
+def sum_of_pool_gradient(b: Builder, node: Node) -> Value | None:
+    """A sum over whole images of the gradient of max pooling: every element of dy went to one place in its image."""
+    inner = operand(node, MaxPoolGrad)
+    axes = _reduction(node).axes
+    if inner is None or not set(range(1, inner.types[0].rank - 1)) <= set(axes):
+        return None
+    return _reduce(b, node, inner.inputs[0], axes)
+
+
 def _factors(b: Builder, node: Node, dims: Sequence[int]) -> list[Value | int]:
     """The number of elements along dims: a static factor if it is not 1, and the row count if a dim counts rows."""
     static = int(np.prod([dim.per if isinstance(dim, Rows) else dim for dim in dims]))
@@ -337,7 +346,7 @@ MOVES: Rules = {
 RULES = merge_rules(
     dict.fromkeys(COMMUTATIVE, (scalar_right,)),
     dict.fromkeys(REDUCTIONS, (reduce_nothing, merge_reductions, reduce_transpose, reduce_reshape)),
-    {Sum: (sum_of_broadcast,), Conv: (pad_into_conv,), ew.Add: (sum_of_pads,)},
+    {Sum: (sum_of_broadcast, sum_of_pool_gradient), Conv: (pad_into_conv,), ew.Add: (sum_of_pads,)},
     MOVES,
     OUTWARD,
 )
