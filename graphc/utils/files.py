@@ -11,7 +11,7 @@ import tempfile
 import urllib.parse
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -199,16 +199,18 @@ def extract_archive(
 ) -> bool:
     """Unpack a tar or zip archive; False if it is neither (or not of the formats asked for).
 
-    Members that would land outside `directory` are refused (tarfile.FilterError or ValueError), and nothing is left.
+    ValueError if a member would land outside `directory`, or is of a kind that data sets have no use for, such as a
+    device or a link to elsewhere; nothing is left then.
     """
     formats = ("tar", "zip") if archive_format == "auto" else archive_format or ()
     if "tar" in formats and tarfile.is_tarfile(path):
         with tarfile.open(path) as tar, _removing_on_error(directory):
-            tar.extractall(directory, filter="data")
+            _check_members(path, tar.getnames(), Path(directory))
+            _extract_tar(tar, path, directory)
         return True
     if "zip" in formats and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive, _removing_on_error(directory):
-            _check_members(archive, Path(directory))
+            _check_members(path, archive.namelist(), Path(directory))
             archive.extractall(directory)
         return True
     return False
@@ -225,8 +227,22 @@ def _removing_on_error(directory: str | os.PathLike[str]) -> Iterator[None]:
         raise
 
 
-def _check_members(archive: zipfile.ZipFile, directory: Path) -> None:
+def _check_members(path: str | os.PathLike[str], names: Iterable[str], directory: Path) -> None:
     root = directory.resolve()
-    for name in archive.namelist():
+    for name in names:
         if not (root / name).resolve().is_relative_to(root):
-            raise ValueError(f"{archive.filename}: member {name!r} would be written outside {directory}")
+            raise ValueError(f"{os.fspath(path)}: member {name!r} would be written outside {directory}")
+
+
+def _extract_tar(tar: tarfile.TarFile, path: str | os.PathLike[str], directory: str | os.PathLike[str]) -> None:
+    """Python 3.11.3 and older have no filters; plain files and folders are all that is unpacked there."""
+    if hasattr(tarfile, "data_filter"):
+        try:
+            tar.extractall(directory, filter="data")
+        except tarfile.FilterError as error:
+            raise ValueError(f"{os.fspath(path)}: {error}") from error
+        return
+    for member in tar.getmembers():
+        if not (member.isreg() or member.isdir()):
+            raise ValueError(f"{os.fspath(path)}: member {member.name!r} is neither a file nor a folder")
+    tar.extractall(directory)
