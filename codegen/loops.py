@@ -162,6 +162,8 @@ class Kernel:
     """One native function. It works on units begin..end of `units`; `grain` units are one chunk of parallel work.
 
     `schedule` says in words what was chosen, for dumps. Neither `grain` nor anything else depends on the thread count.
+    The chunks of a `joint` kernel read the same operands, and its results do not depend on where chunks end: a thread
+    is given several as one.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Kernel:
     grain: int
     body: Block
     schedule: str = ""
+    joint: bool = False
 
     @property
     def scratch_bytes(self) -> int:
@@ -252,7 +255,7 @@ def format_kernel(kernel: Kernel) -> str:
     if kernel.schedule:
         lines.append(f"  schedule {{{kernel.schedule}}}")
     lines += [f"  local {_declared(b)}" for b in kernel.buffers if b.is_local]
-    lines.append(f"  parallel {kernel.units} units, {kernel.grain} a chunk:")
+    lines.append(f"  parallel {kernel.units} units, {kernel.grain} a chunk{', joined' if kernel.joint else ''}:")
     lines += _format_block(kernel.body, kernel, "    ")
     return "\n".join(lines) + "\n"
 

@@ -3,7 +3,8 @@
 The pool is *elastic*. A phase is cut into chunks whose bounds depend on the extent and the grain alone. Every thread
 takes the next chunk with one compare-and-swap, and the caller waits only for chunks somebody has taken. A worker that
 does not show up costs nothing, so on a busy machine a call is never slower than running it serially; static barriers
-are.
+are. Where the units of a *joint* phase read the same operands, a thread takes its share of what is left at once, as one
+call of the kernel: a half, a quarter, an eighth with two threads.
 
 The word `claim` (epoch << 32 | next chunk) guards `job`, the phase on offer. Workers read the job and then claim; a
 claim that succeeds proves that the job did not change in between, because the caller *closes* the word (a new epoch, no
@@ -33,6 +34,8 @@ FIRST_UPDATE = 1
 """Phase flag: the update section starts here. From this phase on, a run is no longer aborted."""
 SERIAL = 2
 """Phase flag: the caller runs every chunk itself."""
+JOINT = 4
+"""Phase flag: chunks may be joined, because results do not depend on the bounds of a call, and it is faster."""
 
 CALL = {
     "phases": "ptr",
@@ -59,8 +62,17 @@ PHASE = {
 """One kernel over per_row * rows + fixed units, `grain` units a chunk; table[check_slot] points to an i32 that must be
 0."""
 
-_JOB = {"claim": "i64", "phase": "ptr", "call": "ptr", "extent": "i64", "chunks": "i32", "threads": "i32"}
-"""The phase on offer, in the cache line of the word that guards it."""
+_JOB = {
+    "claim": "i64",
+    "phase": "ptr",
+    "call": "ptr",
+    "extent": "i64",
+    "chunks": "i32",
+    "threads": "i32",
+    "shares": "i32",
+}
+"""The phase on offer, in the cache line of the word that guards it. A claim takes one of `shares` parts of the chunks
+that are left, and at least one chunk."""
 
 EXPORTS = (
     "graphc_run",
@@ -72,9 +84,8 @@ EXPORTS = (
 )
 """The functions the Python side of the pool is handed the addresses of."""
 
-_WORKER_SPIN_US = 1500
-_CALLER_SPIN_US = 10
-_CALLER_YIELD_US = 100
+_WORKER_SPIN_US = 200
+_CALLER_SPIN_US = 100
 _CLOSED = 0xFFFFFFFF
 _CACHE_LINE = 64
 _ALIGN = {"ptr": 8, "i64": 8, "i32": 4}
@@ -133,7 +144,7 @@ def _line(name: str) -> str:
 
 
 def _types() -> str:
-    structs = {"Call": CALL, "Phase": PHASE, "Job": {**_JOB, "padding": f"[{_CACHE_LINE - 40} x i8]"}}
+    structs = {"Call": CALL, "Phase": PHASE, "Job": {**_JOB, "padding": f"[{_CACHE_LINE - 44} x i8]"}}
     return "\n".join(f"%{name} = type {{ {', '.join(fields.values())} }}" for name, fields in structs.items())
 
 
@@ -141,8 +152,8 @@ _STATE = f"""\
 {_types()}
 %Line = type [{_CACHE_LINE // 4} x i32]
 
-@job = internal global %Job {{ i64 {_CLOSED}, ptr null, ptr null, i64 0, i32 0, i32 0,
-  [{_CACHE_LINE - 40} x i8] zeroinitializer }}, align {_CACHE_LINE}
+@job = internal global %Job {{ i64 {_CLOSED}, ptr null, ptr null, i64 0, i32 0, i32 0, i32 0,
+  [{_CACHE_LINE - 44} x i8] zeroinitializer }}, align {_CACHE_LINE}
 ; Chunks of the job that are finished; the caller sleeps on this word, and says so in `waiting`.
 {_line("done")}
 {_line("waiting")}
@@ -164,8 +175,8 @@ attributes #0 = {{ nounwind }}
 
 
 def _chunks() -> str:
-    """Where chunks lie, and running one. Serial runs go chunk by chunk too: kernels see the same bounds in every
-    run."""
+    """Where chunks lie, and running some. Serial runs go chunk by chunk too: kernels see the same bounds in every run,
+    unless their phase is joint."""
     return f"""
 define internal i64 @extent_of(ptr %phase, i64 %rows) #0 {{
   {_phase("per_row")}
@@ -195,7 +206,14 @@ define internal i1 @is_shared(ptr %phase, i64 %chunks) #0 {{
   ret i1 %shared
 }}
 
-define internal void @run_chunk(ptr %phase, ptr %call, i64 %extent, i64 %chunk, i32 %thread) #0 {{
+define internal i1 @is_joint(ptr %phase) #0 {{
+  {_phase("flags")}
+  %joint_bit = and i32 %flags, {JOINT}
+  %joint = icmp ne i32 %joint_bit, 0
+  ret i1 %joint
+}}
+
+define internal void @run_chunks(ptr %phase, ptr %call, i64 %extent, i64 %chunk, i64 %count, i32 %thread) #0 {{
   {_phase("kernel")}
   {_phase("slots")}
   {_phase("grain")}
@@ -204,7 +222,8 @@ define internal void @run_chunk(ptr %phase, ptr %call, i64 %extent, i64 %chunk, 
   {_call("scratch")}
   {_call("scratch_stride")}
   %begin = mul i64 %chunk, %grain
-  %full_end = add i64 %begin, %grain
+  %length = mul i64 %count, %grain
+  %full_end = add i64 %begin, %length
   %is_last = icmp sgt i64 %full_end, %extent
   %end = select i1 %is_last, i64 %extent, i64 %full_end
   %number = zext i32 %thread to i64
@@ -216,14 +235,16 @@ define internal void @run_chunk(ptr %phase, ptr %call, i64 %extent, i64 %chunk, 
 
 define internal void @run_serially(ptr %phase, ptr %call, i64 %extent, i64 %chunks) #0 {{
 entry:
+  %joint = call i1 @is_joint(ptr %phase)
+  %count = select i1 %joint, i64 %chunks, i64 1
   br label %head
 head:
   %chunk = phi i64 [ 0, %entry ], [ %chunk.next, %body ]
   %more = icmp slt i64 %chunk, %chunks
   br i1 %more, label %body, label %done
 body:
-  call void @run_chunk(ptr %phase, ptr %call, i64 %extent, i64 %chunk, i32 0)
-  %chunk.next = add i64 %chunk, 1
+  call void @run_chunks(ptr %phase, ptr %call, i64 %extent, i64 %chunk, i64 %count, i32 0)
+  %chunk.next = add i64 %chunk, %count
   br label %head
 done:
   ret void
@@ -234,6 +255,8 @@ done:
 def _work() -> str:
     """Taking chunks of the job until none is left; true if there was one. Thread 0 is the caller, worker i is i + 1."""
     return f"""
+declare i32 @llvm.umax.i32(i32, i32)
+
 define internal i1 @work(i32 %thread) #0 {{
 entry:
   br label %look
@@ -252,15 +275,20 @@ take:
   {_load_job("phase")}
   {_load_job("call")}
   {_load_job("extent")}
-  %claimed = add i64 %claim, 1
+  {_load_job("shares")}
+  %left = sub i32 %chunks, %next
+  %share = udiv i32 %left, %shares
+  %count = call i32 @llvm.umax.i32(i32 %share, i32 1)
+  %count.wide = zext i32 %count to i64
+  %claimed = add i64 %claim, %count.wide
   %exchange = cmpxchg ptr {_job("claim")}, i64 %claim, i64 %claimed seq_cst seq_cst
   %is_mine = extractvalue {{ i64, i1 }} %exchange, 1
   br i1 %is_mine, label %run, label %look
 run:
   %chunk = zext i32 %next to i64
-  call void @run_chunk(ptr %phase, ptr %call, i64 %extent, i64 %chunk, i32 %thread)
-  %before = atomicrmw add ptr @done, i32 1 seq_cst
-  %after = add i32 %before, 1
+  call void @run_chunks(ptr %phase, ptr %call, i64 %extent, i64 %chunk, i64 %count.wide, i32 %thread)
+  %before = atomicrmw add ptr @done, i32 %count seq_cst
+  %after = add i32 %before, %count
   %is_last = icmp eq i32 %after, %chunks
   br i1 %is_last, label %last, label %look
 last:
@@ -311,7 +339,11 @@ done:
 
 
 def _await() -> str:
-    """Waiting until `chunks` chunks are finished: spinning, then yielding the processor, then asleep."""
+    """Waiting until `chunks` chunks are finished: spinning, then asleep.
+
+    Never `sched_yield`: where another process wants the processor, Linux counts what is given up as used, but credits a
+    sleeper.
+    """
     return f"""
 define internal void @await(i32 %chunks) #0 {{
 entry:
@@ -324,18 +356,7 @@ spin:
 relax:
   call void @relax()
   %spun = call i1 @is_past(i64 %spin_end)
-  br i1 %spun, label %begin_yield, label %spin
-begin_yield:
-  %yield_end = call i64 @deadline(i64 {_CALLER_YIELD_US})
-  br label %yield
-yield:
-  %ignored = call i32 @sched_yield()
-  %count.y = load atomic i32, ptr @done acquire, align 4
-  %is_done.y = icmp eq i32 %count.y, %chunks
-  br i1 %is_done.y, label %done, label %still
-still:
-  %yielded = call i1 @is_past(i64 %yield_end)
-  br i1 %yielded, label %lie_down, label %yield
+  br i1 %spun, label %lie_down, label %spin
 lie_down:
   store atomic i32 1, ptr @waiting seq_cst, align 4
   br label %sleep
@@ -371,6 +392,9 @@ define internal void @share(ptr %phase, ptr %call, i64 %extent, i64 %chunks, i32
   {_store_job("extent", "%extent")}
   {_store_job("chunks", "%count")}
   {_store_job("threads", "%threads")}
+  %joint = call i1 @is_joint(ptr %phase)
+  %shares = select i1 %joint, i32 %threads, i32 {_CLOSED >> 1}
+  {_store_job("shares", "%shares")}
   store atomic i32 0, ptr @done release, align 4
   {_store_job("claim", "%open", "seq_cst")}
   %workers = sub i32 %threads, 1

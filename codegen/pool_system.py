@@ -157,7 +157,6 @@ def _futex(arch: _Architecture) -> str:
     wait, wake = 128, 129  # FUTEX_WAIT and FUTEX_WAKE, both FUTEX_PRIVATE
     return f"""
 declare i64 @syscall(i64, ...)
-declare i32 @sched_yield()
 
 define internal void @wait(ptr %word, i32 %value) #0 {{
   %ignored = call i64 (i64, ...) @syscall(i64 {arch.futex}, ptr %word, i64 {wait}, i32 %value, ptr null)
@@ -174,7 +173,6 @@ define internal void @wake(ptr %word) #0 {{
 def _polling() -> str:
     return f"""
 declare i32 @usleep(i32)
-declare i32 @sched_yield()
 
 define internal void @wait(ptr %word, i32 %value) #0 {{
   %ignored = call i32 @usleep(i32 {_POLL_US})

@@ -221,9 +221,9 @@ class _Builder:
         """Appends a phase to those given; the first that writes a weight or state is marked."""
         updates = any(self.entries[entry].place == "state" for entry in writes)
         is_first = updates and not any(phase.first_update for phase in self.phases)
-        phase = Phase(kernel.name, tuple(slots), kernel.units, kernel.grain, is_first, node=node.names[0])
+        phase = Phase(kernel.name, tuple(slots), kernel.units, kernel.grain, is_first, kernel.joint)
         self.scratch_bytes = max(self.scratch_bytes, kernel.scratch_bytes)
-        phases.append(replace(phase, layer=node.loc.layer, direction=node.loc.direction))
+        phases.append(replace(phase, node=node.names[0], layer=node.loc.layer, direction=node.loc.direction))
 
     def _checks(self, node: Node) -> None:
         """After the node that computes a check, a phase without work that looks at it."""

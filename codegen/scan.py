@@ -84,6 +84,7 @@ class Driver:
     memory_bytes: int
     call_scratch: int
     grain: int = 1
+    joint: bool = False
 
     @property
     def table_bytes(self) -> int:

@@ -59,7 +59,7 @@ Starts = dict[str, Affine]
 """For every tiled axis where the tile begins, and under `axis.size` how long it is there."""
 
 UNITS = 64  # parallel axes are added until there are so many units
-BLOCKED_CHUNKS = 6  # with blocking: the tiles of a chunk share each block of operands
+BLOCKED_CHUNKS = 16  # with blocking, where threads join chunks: the tiles of a call share each block of operands
 CHAINS = 8  # multiply-adds that must be under way to hide their latency
 FETCHED = 64  # reduction steps that give the operands of the epilogue time to arrive
 FAR_BYTES = 256 * 1024  # of an operand that does not stay in the nearest cache
@@ -135,14 +135,14 @@ class _Tiles:
         is_parallel = chunk(total, operations, nbytes) < total
         split = len(levels) if self.part.blocking else self._parallel_prefix(levels) if is_parallel else 0
         units = size_of(tuple(level.count for level in levels[:split]))
-        grain = -(-units // BLOCKED_CHUNKS) if self.part.blocking else chunk(units, operations, nbytes)
+        is_blocked = self.part.blocking is not None
+        grain = -(-units // BLOCKED_CHUNKS) if is_blocked else chunk(units, operations, nbytes)
         order = ", ".join(level.var for level in levels)
         schedule = f"{self.tiling}, order=({order}), parallel={split}"
         if self.part.blocking:
             schedule += f", blocks={{{self.part.blocking.axis}: {self.part.blocking.length}}}"
-        return Kernel(
-            self.name, tuple(self.buffers), units, grain, self._body(levels[:split], levels[split:]), schedule
-        )
+        body = self._body(levels[:split], levels[split:])
+        return Kernel(self.name, tuple(self.buffers), units, grain, body, schedule, is_blocked)
 
     def _body(self, parallel: Sequence[_Level], serial: Sequence[_Level]) -> Block:
         """All units of a call; with blocking, once to clear the accumulators, once a block, once to finish."""

@@ -260,7 +260,8 @@ def random_program(rng: random.Random, kernels: LoadedCode) -> tuple[Program, li
         extents.append(per_row * rows + fixed)
         program.buffers.append(zeros(extents[-1] + 3))
         grain = rng.choice((1, 2, 5, 16, 1000))
-        program.add("count", slot, per_row=per_row, fixed=fixed, grain=grain, serial=rng.random() < 0.2)
+        kind = dict(serial=rng.random() < 0.2, joint=rng.random() < 0.4)
+        program.add("count", slot, per_row=per_row, fixed=fixed, grain=grain, **kind)
     return program, extents
 
 
@@ -271,6 +272,21 @@ def test_chunk_bounds_depend_on_extent_and_grain_alone(pool: Pool, kernels: Load
     assert pool.run(program.pack(threads)) == 0
     begin = np.arange(1003) // 17 * 17
     np.testing.assert_array_equal(bounds, np.stack([begin, np.minimum(begin + 17, 1003)], axis=1))
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_a_thread_takes_its_share_of_a_joint_phase_at_once(pool: Pool, kernels: LoadedCode, threads: int) -> None:
+    """A third, say, of the chunks that are left, so that calls depend on the number of threads and on nothing else."""
+    bounds = np.zeros((1003, 2), dtype=np.int64)
+    program = Program(kernels, [bounds]).add("bounds", 0, fixed=1003, grain=17, joint=True)
+    assert pool.run(program.pack(threads)) == 0
+    expected, left, begin = np.zeros_like(bounds), -(-1003 // 17), 0
+    while left:
+        share = max(1, left // threads)
+        end = min(begin + 17 * share, 1003)
+        expected[begin:end] = begin, end
+        begin, left = end, left - share
+    np.testing.assert_array_equal(bounds, expected)
 
 
 def test_bits_do_not_depend_on_the_thread_count(pool: Pool, kernels: LoadedCode) -> None:

@@ -17,7 +17,8 @@ class Phase:
     """One kernel over `units` units, `grain` a chunk. `slots` are the table entries of its operands.
 
     `check` >= 0: when the phase is over, the i32 at table entry `check` must be zero. `first_update` marks the phase
-    from which on parameters and state change. `node` names what is computed, `layer` and `direction` where it is from.
+    from which on parameters and state change. Of a `joint` phase a thread may take several chunks as one. `node` names
+    what is computed, `layer` and `direction` where it is from.
     """
 
     symbol: str
@@ -25,6 +26,7 @@ class Phase:
     units: int
     grain: int
     first_update: bool = False
+    joint: bool = False
     check: int = -1
     message: str = ""
     node: str = ""

@@ -109,6 +109,7 @@ class Executable:
             fixed=phase.units,
             grain=phase.grain,
             first_update=phase.first_update,
+            joint=phase.joint,
             check_slot=phase.check,
         )
 

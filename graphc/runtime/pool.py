@@ -57,6 +57,7 @@ ABORTED = -1
 
 _FIRST_UPDATE = 1
 _SERIAL = 2
+_JOINT = 4
 _POLL_S = 0.05
 
 
@@ -65,8 +66,9 @@ class Phase:
     """One kernel of a program, over per_row * rows + fixed units that are given out `grain` at a time.
 
     `kernel` is an address, `slots` the address of the i32 table indices of its operands. From the phase marked
-    `first_update` on, a run is no longer aborted. A `serial` phase runs on the caller alone. If `check_slot` >= 0, the
-    i32 that table[check_slot] points to must be 0 when the phase is over, or the run stops with status index + 1.
+    `first_update` on, a run is no longer aborted. A `serial` phase runs on the caller alone; of a `joint` one a thread
+    may take several chunks as one. If `check_slot` >= 0, the i32 that table[check_slot] points to must be 0 when the
+    phase is over, or the run stops with status index + 1.
     """
 
     kernel: int
@@ -76,11 +78,12 @@ class Phase:
     grain: int
     first_update: bool = False
     serial: bool = False
+    joint: bool = False
     check_slot: int = -1
 
     def packed(self) -> tuple[int, ...]:
         assert self.grain > 0 and self.per_row >= 0 and self.fixed >= 0, self
-        flags = _FIRST_UPDATE * self.first_update | _SERIAL * self.serial
+        flags = _FIRST_UPDATE * self.first_update | _SERIAL * self.serial | _JOINT * self.joint
         return self.kernel, self.slots, self.per_row, self.fixed, self.grain, flags, self.check_slot
 
 
