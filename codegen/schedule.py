@@ -119,7 +119,7 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target, choice:
         segments = vector_segments(int(axis.extent), lanes, vectors)
         return Tiling(lanes, axis.name, segments, (), "", (), False)
     full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, target.registers, choice)
-    weights = _vector_operand_bytes(part, axis.name, buffers)
+    weights = _vector_operand_bytes(part, axis.name, row, buffers)
     row_extent = next((int(a.extent) for a in part.axes if a.name == row), 0)
     return Tiling(
         lanes,
@@ -239,13 +239,16 @@ def _reuses_vectors(part: Part, axis: str, vector: str, buffers: Sequence[Buffer
     )
 
 
-def _vector_operand_bytes(part: Part, vector: str, buffers: Sequence[Buffer]) -> int:
+def _vector_operand_bytes(part: Part, vector: str, row: str, buffers: Sequence[Buffer]) -> int:
+    """Of the largest operand that gives a tile its vectors and that all rows share."""
     sizes = [
         math.prod(map(int, buffers[load.operand].shape)) * buffers[load.operand].dtype.size
         for r in part.reductions
         for e in r.exprs
         for load in walk(e)
-        if isinstance(load, Load) and flat(load.index, buffers[load.operand]).coefficient(vector)
+        if isinstance(load, Load)
+        and (offset := flat(load.index, buffers[load.operand])).coefficient(vector)
+        and not (row and offset.coefficient(row))
     ]
     return max(sizes, default=0)
 
