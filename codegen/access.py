@@ -95,11 +95,11 @@ class Access(Values):
         self.asm.declare(name, type, kinds)
         return self.asm.call(type, name, arguments)
 
-    def prefetched(self, load: Load) -> None:
-        """Fetches the line where a load will begin; no address is a fault."""
+    def prefetched(self, load: Load, is_written: bool) -> None:
+        """Fetches the line where a load or store will begin; no address is a fault."""
         pointer = self._place(load.operand, load.index).pointer
         self.asm.declare("llvm.prefetch.p0", "void", ("ptr", "i32 immarg", "i32 immarg", "i32 immarg"))
-        self.asm.line(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+        self.asm.line(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(is_written)}, i32 3, i32 1)")
 
     def stored(self, stmt: Store) -> None:
         buffer = self.kernel.buffers[stmt.buffer]

@@ -85,8 +85,8 @@ class _Emitter(Access):
                     self._unroll(var, values, body)
                 case Vector():
                     self._vector(stmt)
-                case Prefetch(load):
-                    self.prefetched(load)
+                case Prefetch(load, is_written):
+                    self.prefetched(load, is_written)
                 case Transpose():
                     self.transposed(stmt)
                 case Registers(names, body):

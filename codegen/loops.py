@@ -128,9 +128,11 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Prefetch:
-    """Has the memory of a load fetched into the cache, in time for the load itself; changes nothing."""
+    """Has the memory of a load fetched into the cache, in time for the load itself, or for a store to the same place;
+    changes nothing."""
 
     load: Load
+    is_written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ def _substituted(stmt: Stmt, where: Mapping[str, Affine]) -> Stmt:
         case Prefetch(load=load):
             moved = substitute(load, where)
             assert isinstance(moved, Load)
-            return Prefetch(moved)
+            return replace(stmt, load=moved)
         case Transpose():
             raise AssertionError("a transposed tile has no variables to replace")
 
@@ -293,8 +295,8 @@ def _format_stmt(stmt: Stmt, kernel: Kernel) -> tuple[str, Block]:
         case Accumulate(reg, combine, value, position, masked):
             at = f" at {show(position)}" if position is not None else ""
             return f"{reg} {combine}= {show(value)}{at}{' (masked)' if masked else ''}", ()
-        case Prefetch(load):
-            return f"prefetch {show(load)}", ()
+        case Prefetch(load, is_written):
+            return f"prefetch {show(load)}{' to write' if is_written else ''}", ()
         case Transpose(load, buffer, index, row, column, row_base, column_base, _, rows, columns):
             tile = f"{row} in {show(row_base)} + 0..{rows}, {column} in {show(column_base)} + 0..{columns}"
             target = f"{kernel.buffers[buffer].name}[{', '.join(map(show, index))}]"

@@ -255,13 +255,15 @@ class _Tiles:
         return self._with_registers(block, starts, names)
 
     def _ahead(self, part: Part, starts: Starts) -> Block:
-        """Fetches what the epilogue reads of large operands, so that it arrives while the reduction runs."""
+        """Fetches what the epilogue reads and writes of large operands, so that it arrives while the reduction runs."""
         if part.windows or not any(r.is_contraction for r in part.reductions):
             return ()
         exprs = [*(let.value for let in part.lets), *(store.value for store in part.stores)]
-        loads = [e for expr in exprs for e in walk(expr) if isinstance(e, Load) and self._is_far(e)]
-        fetches = tuple(map(Prefetch, dict.fromkeys(loads)))
-        return self._each(starts, lambda _: fetches) if fetches else ()
+        loads = dict.fromkeys(e for expr in exprs for e in walk(expr) if isinstance(e, Load))
+        stores = [Load(store.buffer, store.index, self.buffers[store.buffer].dtype) for store in part.stores]
+        fetches = [Prefetch(load) for load in loads if self._is_far(load)]
+        fetches += [Prefetch(place, is_written=True) for place in stores if self._is_far(place)]
+        return self._each(starts, lambda _: tuple(fetches)) if fetches else ()
 
     def _is_far(self, load: Load) -> bool:
         """Whether a load walks along the tile through an operand too large for the nearest cache."""
