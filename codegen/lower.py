@@ -13,7 +13,7 @@ from codegen.body import Access, Body, Puller, only_at, row_major
 from codegen.choice import MODEL, Choice
 from codegen.loops import Buffer, Kernel, Let, Store
 from codegen.ordered import ordered_kernel
-from codegen.packing import Packed, pack, pack_rows
+from codegen.packing import Packed, pack, pack_rows, pack_steps
 from codegen.parts import Blocking, Part, Reduction, coalesce, drop_safe_guards, extent
 from codegen.rowgroup import RowGroup
 from codegen.rows import Stage, row_kernel
@@ -207,6 +207,9 @@ class _Lowering:
     def _schedule(self, part: Part) -> None:
         """Register tile or rows; packs an operand or splits the reduction where that pays."""
         part = drop_safe_guards(part, self.body.buffers)
+        turned = self._copied_first(pack_steps(part, self.body.buffers, self.target, self._workspace, self.fixed))
+        if turned is not None:
+            return self._single_row_stage(turned)
         packed = self._packed(part)
         if packed is not part or not part.reductions or self._suits_tile(part):
             return self._split_or_tile(packed)

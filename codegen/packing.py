@@ -116,6 +116,33 @@ def pack_rows(
     return _copied(part, load, inner, buffers, add_buffer, load.operand in fixed, LINE // buffer.dtype.size)
 
 
+def pack_steps(
+    part: Part, buffers: Sequence[Buffer], target: Target, add_buffer: AddBuffer, fixed: Collection[int] = ()
+) -> Packed | None:
+    """The part with the operand of a few neighbouring results, as the weights of a convolution with three filters,
+    copied so that reduction steps lie side by side.
+
+    It pays where the other operand is like that already: then lanes are for steps, because results would not fill them.
+    """
+    if len(part.reductions) != 1 or not part.reductions[0].is_contraction or part.bounds or part.taps:
+        return None
+    axis, inner = vector_axis(part, buffers), part.reductions[0].axes[-1]
+    lanes = target.lanes(part.reductions[0].reg.dtype.size)
+    if axis is None or int(axis.extent) >= NARROW or isinstance(inner.extent, Rows) or int(inner.extent) < lanes:
+        return None
+    weights = _operand_along(part, axis.name, buffers)
+    other = _operand_along(part, axis.name, buffers, is_along=False)
+    if weights is None or other is None or weights.guarded or not all(isinstance(i, Affine) for i in weights.index):
+        return None
+    buffer = buffers[weights.operand]
+    size = size_of(buffer.shape)
+    if size * buffer.dtype.size > LARGE_FIXED or part.points < size or any(isinstance(d, Rows) for d in buffer.shape):
+        return None
+    if flat(other.index, buffers[other.operand]).coefficient(inner.name) != 1:
+        return None
+    return _copied(part, weights, inner, buffers, add_buffer, weights.operand in fixed)
+
+
 def _fills_lines(target: Target) -> bool:
     """Whether tiles use most of the lines they read where steps are far apart; narrow ones with few rows do not."""
     return target.vector_bytes >= LINE

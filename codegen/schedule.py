@@ -25,6 +25,9 @@ FOOTPRINT_BYTES = 512 * 1024  # operands of one tile that need more are walked i
 BLOCK_BYTES = 128 * 1024  # of about this size
 BLOCK_POINTS = 96  # but of at least so many reduction steps, to pay for the accumulators' way to memory
 STORES = 4  # a map with more results than this has work enough in one vector
+SIDE_BY_SIDE = 4  # up to so many contiguous results waste a vector
+SCATTERED = 4  # how many times as many others must be, to be preferred though they are stored one by one
+SCATTERED_POINTS = 512  # and for how many reduction steps that pays
 PANEL_BYTES = 256 * 1024  # weights larger than this are walked panel by panel
 
 
@@ -92,9 +95,21 @@ def store_stride(part: Part, axis: str, buffers: Sequence[Buffer]) -> int:
 
 
 def vector_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:
-    """The kept axis along which everything is contiguous or constant (the longest such), or None."""
+    """The kept axis along which everything is contiguous or constant (the longest such), or None.
+
+    A contraction that runs for long and has next to no results side by side may write its results here and there.
+    """
     good = [a for a in _laneable(part, buffers) if strides_along(part, a.name, buffers) <= {0, 1}]
-    return max(good, key=lambda a: int(a.extent), default=None)
+    best = max(good, key=lambda a: int(a.extent), default=None)
+    if best is None or int(best.extent) > SIDE_BY_SIDE or part.reduced_points < SCATTERED_POINTS or part.taps:
+        return best
+    if len(part.reductions) != 1 or not part.reductions[0].is_contraction or len(part.stores) != 1:
+        return best
+    others = [
+        a for a in part.axes if a.name not in part.bounding_axes and strides_along(part, a.name, buffers) <= {0, 1}
+    ]
+    widest = max(others, key=lambda a: int(a.extent))
+    return widest if int(widest.extent) >= SCATTERED * int(best.extent) else best
 
 
 def contiguous_store_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:

@@ -130,6 +130,11 @@ def conv(channels: int, filters: int) -> Case:
     return case
 
 
+def filter_gradient_of(channels: int, filters: int) -> Case:
+    op = ConvFilterGrad((3, 3, channels, filters), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    return lambda b: b.add(op, data(b, Rows(24), 14, 13, channels), data(b, Rows(24), 14, 13, filters))
+
+
 def pad_of(x: Callable[[Builder], Value]) -> Case:
     return lambda b: fn.pad(b, x(b), (1, 0), (0, 2), 5.0)
 
@@ -175,7 +180,12 @@ CASES: dict[str, tuple[int, Case]] = {
     "conv-16-33": (3, conv(16, 33)),
     "conv-1-8": (3, conv(1, 8)),
     "conv-3-5": (3, conv(3, 5)),
+    "conv-24-3": (3, conv(24, 3)),
+    "conv-90-1": (3, conv(90, 1)),
     "conv-filter-gradient": (7, filter_gradient),
+    "conv-filter-gradient-24-3": (7, filter_gradient_of(24, 3)),
+    "conv-filter-gradient-70-1": (7, filter_gradient_of(70, 1)),
+    "dot-few-results": (5, lambda b: fn.relu(b, fn.matmul(b, data(b, Rows(8), 12, 200), data(b, 200, 3)))),
     "conv-input-gradient": (2, input_gradient),
 }  # fmt: skip
 
@@ -244,7 +254,7 @@ def test_golden_loops(name: str, update_golden: bool) -> None:
 # ---- machine code
 
 MULTIPLY_ADD = {"x86_64": re.compile(r"vf(n?)madd\w+\s"), "aarch64": re.compile(r"\bfmla\s")}
-STACK = {"x86_64": re.compile(r"\((%rsp|%rbp)[,)]"), "aarch64": re.compile(r"\[sp[,\]]")}
+STACK = {"x86_64": re.compile(r"\(%rsp[,)]|-\d+\(%rbp\)"), "aarch64": re.compile(r"\[sp[,\]]")}
 SCALAR = {"x86_64": re.compile(r"vf\w+ss\s"), "aarch64": re.compile(r"\bfmadd\s")}
 
 
