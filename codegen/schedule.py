@@ -24,6 +24,7 @@ UNROLLED = 16  # reductions of at most so many points are written out
 FOOTPRINT_BYTES = 512 * 1024  # operands of one tile that need more are walked in blocks
 BLOCK_BYTES = 128 * 1024  # of about this size
 BLOCK_POINTS = 96  # but of at least so many reduction steps, to pay for the accumulators' way to memory
+BLOCKS = 8  # of columns a sum of rows has at least, if it has more than a few
 STORES = 4  # a map with more results than this has work enough in one vector
 SIDE_BY_SIDE = 4  # up to so many contiguous results waste a vector
 SCATTERED = 4  # how many times as many others must be, to be preferred though they are stored one by one
@@ -130,7 +131,10 @@ def choose_tiling(part: Part, buffers: Sequence[Buffer], target: Target, choice:
         return Tiling(1, "", (), (), "", (), False)
     vectors_in_all = math.ceil(int(axis.extent) / lanes)
     if not part.taps and not any(r.is_contraction for r in part.reductions):
-        vectors = min(vectors_in_all, 4 if part.reductions else 2 if len(part.stores) <= STORES else 1)
+        if part.reductions:  # wide, because memory comes in long runs then; but enough blocks for all threads
+            vectors = min(vectors_in_all, max(4, min(8, vectors_in_all // BLOCKS)))
+        else:
+            vectors = min(vectors_in_all, 2 if len(part.stores) <= STORES else 1)
         segments = vector_segments(int(axis.extent), lanes, vectors)
         return Tiling(lanes, axis.name, segments, (), "", (), False)
     full, row, rows, vectors = _register_tile(part, axis, buffers, vectors_in_all, target.registers, choice)

@@ -81,6 +81,32 @@ def two_outputs() -> Graph:
     return b.build((fn.sub(b, x, y), fn.mul(b, x, y)), ("difference", "product"))
 
 
+HOLDERS = (
+    lambda y: y,
+    lambda y: y[3:5].T,
+    lambda y: [y.reshape(-1)],
+    memoryview,
+    lambda y: np.frombuffer(y, np.float32),
+)
+
+
+@pytest.mark.parametrize("keep", HOLDERS)
+def test_a_large_result_stays_while_a_part_of_it_is_held(keep: Callable[[Array], Any]) -> None:
+    """And its memory is used again afterwards, which spares the system's giving out new pages."""
+    b = Builder("large")
+    x = b.input("x", TensorType((Rows(8), 65536), F32))
+    exe = compile_graph(b.build((fn.add(b, x, x),), ("y",)), PLAIN)
+    ones = np.ones((8, 65536), np.float32)
+    first = exe.run([ones])[0]
+    place, part = first.ctypes.data, keep(first)
+    del first
+    second = exe.run([3 * ones])[0]
+    assert (np.asarray(part) == 2).all() and (second == 6).all() and second.ctypes.data != place
+    del part, second
+    places = {exe.run([ones])[0].ctypes.data for _ in range(5)}
+    assert len(places) == 1
+
+
 def test_one_output_is_an_array(exe: Executable) -> None:
     x = np.ones((6, 3), np.float32)
     np.testing.assert_allclose(exe(x), want(exe, x), rtol=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import sys
 import threading
 import time
 import weakref
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+KEPT_BYTES = 1 << 20  # of a result: new memory for it would take as long as many a kernel, page by page
+ALONE = 2  # references to an object that only its owner and the question refer to
 INTERRUPTIBLE_SECONDS = 0.1  # calls that took longer run so that Ctrl-C need not wait for their end
 
 
@@ -329,7 +332,7 @@ class Executable:
 class _Port:
     """A data input or an output: its type and its table entry."""
 
-    __slots__ = ("dtype", "entry", "has_rows", "name", "per", "shape", "slot")
+    __slots__ = ("_last", "dtype", "entry", "has_rows", "is_large", "name", "per", "shape", "slot")
 
     def __init__(self, slot: Slot, entry: int) -> None:
         self.slot, self.entry, self.name = slot, entry, slot.name
@@ -337,6 +340,8 @@ class _Port:
         first = slot.shape[0] if slot.shape else None
         self.has_rows = isinstance(first, Rows)
         self.per = first.per if isinstance(first, Rows) else 1
+        self.is_large = math.prod(self.shape) * self.dtype.itemsize >= KEPT_BYTES
+        self._last: Array | None = None
 
     def accept(self, array: Array) -> Array:
         """The array itself if native code can read it as it is, a copy if only its layout is odd; errors otherwise."""
@@ -364,7 +369,13 @@ class _Port:
         return np.ascontiguousarray(array, self.dtype)
 
     def allocate(self) -> Array:
-        return np.empty(self.shape, self.dtype)
+        """An array for a result. The memory of a large one is given out again as soon as nobody holds the last array or
+        a part of it: every such array refers to the one kept here, as its base."""
+        if not self.is_large:
+            return np.empty(self.shape, self.dtype)
+        if self._last is None or sys.getrefcount(self._last) > ALONE:
+            self._last = np.empty(self.shape, self.dtype)
+        return self._last.view()
 
     def cut(self, array: Array, rows: int) -> Array:
         return array[: rows * self.per] if self.has_rows else array
