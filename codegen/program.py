@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codegen.choice import MODEL, Choice
-from codegen.library import Library
+from codegen.catalog import Catalog
 from codegen.looping import Body, lower_loop
 from codegen.loops import Buffer, Kernel, Store, padded_bytes
 from codegen.lower import Lowered, lower
@@ -43,9 +43,9 @@ def build_program(
     plan: MemoryPlan, target: Target, choices: Mapping[str, Choice] | None = None
 ) -> tuple[Program, Code]:
     """Lowers every node of the planned graph for a target. `choices` are what a tuner found, by `kernel_key`."""
-    library = Library(target, choices or {})
-    program = _Builder(plan, library).build()
-    return program, Code(tuple(library.modules()), library.kernels, library.texts)
+    catalog = Catalog(target, choices or {})
+    program = _Builder(plan, catalog).build()
+    return program, Code(tuple(catalog.modules()), catalog.kernels, catalog.texts)
 
 
 def kernel_key(node: Node) -> str:
@@ -54,8 +54,8 @@ def kernel_key(node: Node) -> str:
 
 
 class _Builder:
-    def __init__(self, plan: MemoryPlan, library: Library) -> None:
-        self.plan, self.graph, self.library = plan, plan.graph, library
+    def __init__(self, plan: MemoryPlan, catalog: Catalog) -> None:
+        self.plan, self.graph, self.catalog = plan, plan.graph, catalog
         self.entries: list[Entry] = []
         self.entry_of: dict[int, int] = {}
         self.constants: list[np.ndarray[Any, Any]] = []
@@ -165,7 +165,7 @@ class _Builder:
         body, label = _body(node)
         in_place = self._is_in_place(node, body)
         key = structural_key(body), fixed, in_place
-        lowered = self.library.lowered(key, lambda: self._lower(node, body, _symbol(label), fixed, in_place))
+        lowered = self.catalog.lowered(key, lambda: self._lower(node, body, _symbol(label), fixed, in_place))
         slots = [self._entry(v) for v in node.inputs] + [self._entry(v) for v in node.outputs]
         writes = slots[len(node.inputs) :]
         workspaces = self._workspaces(lowered)
@@ -189,12 +189,12 @@ class _Builder:
 
     def _lower(self, node: Node, body: Graph, label: str, fixed: frozenset[int], in_place: bool) -> Lowered:
         if not isinstance(node.op, Loop):
-            choice = self.library.choices.get(structural_key(body), MODEL) if self.library.choices else MODEL
-            return lower(body, label, self.library.target, fixed, choice, in_place)
+            choice = self.catalog.choices.get(structural_key(body), MODEL) if self.catalog.choices else MODEL
+            return lower(body, label, self.catalog.target, fixed, choice, in_place)
         plan = self.plan.loops[node]
-        inner = _Builder(plan.step, self.library)
+        inner = _Builder(plan.step, self.catalog)
         step = Body(inner.build(), frozenset(inner.kept), inner.kept_offset)
-        return lower_loop(node.op, label, plan, step, self.library.kernels, fixed)
+        return lower_loop(node.op, label, plan, step, self.catalog.kernels, fixed)
 
     def _constant_entries(self, lowered: Lowered) -> list[int]:
         """Entries of the arrays that kernels bring along, each once."""
@@ -241,7 +241,7 @@ class _Builder:
         index = tuple(map(Affine.of, axes))
         part = Part(axes, (), (), (Store(1, index, Load(0, index, state.dtype)),))
         buffers = [Buffer(name, state.dtype, concrete(state.shape), name == "to") for name in ("from", "to")]
-        lowered = self.library.share(Lowered((tile_kernel("copy", part, buffers, self.library.target),), 1, 1, ()))
+        lowered = self.catalog.share(Lowered((tile_kernel("copy", part, buffers, self.catalog.target),), 1, 1, ()))
         entries = [self._entry(value), self._entry(state)]
         self._phase(lowered.kernels[0], entries, state.node, entries[1:], self.phases)
 

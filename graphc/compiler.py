@@ -210,7 +210,7 @@ def _objects(name: str, code: Code, target: Target) -> tuple[bytes, ...]:
 def _kernel_sources(code: Code, target: Target, computes: Mapping[str, str]) -> dict[str, KernelSource]:
     """The kernels in order of first use, at every level of text."""
     from codegen import jit
-    from codegen.library import format_any
+    from codegen.catalog import format_any
 
     def source(symbol: str) -> KernelSource:
         llvm, kernel = code.texts[symbol], code.kernels[symbol]

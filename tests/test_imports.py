@@ -15,7 +15,7 @@ import networkx as nx
 import pytest
 
 import graphc.primitives  # noqa: F401  (fills the registry)
-from codegen.library import format_any
+from codegen.catalog import format_any
 from codegen.lower import lower
 from codegen.target import host_target
 from graphc.ir.builder import Builder

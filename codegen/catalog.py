@@ -20,7 +20,7 @@ _DECLARED = re.compile(r"^declare [^@]*@([\w.]+)\(")
 
 
 @dataclass
-class Library:
+class Catalog:
     """Kernels by symbol, their LLVM text, and what was lowered by a key that says what it computes."""
 
     target: Target
