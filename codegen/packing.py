@@ -27,6 +27,7 @@ LARGE_FIXED = 256 * 1024  # and for one that is copied once for many runs, or re
 PAGE = 4096  # bytes between reduction steps from which every step costs an address translation
 LINE = 64  # bytes of a cache line
 WAYS = 8  # lines that a cache holds of those whose addresses differ by pages
+SHARED = 8  # and results that must share the few of a narrow axis for the copy that puts their steps side by side
 ROWS = 128  # results that must share an operand for the copy to pay
 
 AddBuffer = Callable[[str, DType, tuple[int, ...]], int]
@@ -135,10 +136,11 @@ def pack_steps(
     if weights is None or other is None or weights.guarded or not all(isinstance(i, Affine) for i in weights.index):
         return None
     buffer = buffers[weights.operand]
-    size = size_of(buffer.shape)
-    if size * buffer.dtype.size > LARGE_FIXED or part.points < size or any(isinstance(d, Rows) for d in buffer.shape):
+    is_large = size_of(buffer.shape) * buffer.dtype.size > LARGE_FIXED
+    if is_large or part.points < SHARED * int(axis.extent) or any(isinstance(d, Rows) for d in buffer.shape):
         return None
-    if flat(other.index, buffers[other.operand]).coefficient(inner.name) != 1:
+    steps = [flat(load.index, buffers[load.operand]).coefficient(inner.name) for load in (weights, other)]
+    if steps[0] == 1 or steps[1] != 1:
         return None
     return _copied(part, weights, inner, buffers, add_buffer, weights.operand in fixed)
 

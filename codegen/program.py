@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from codegen.choice import MODEL, Choice
 from codegen.catalog import Catalog
+from codegen.choice import MODEL, Choice
 from codegen.looping import Body, lower_loop
 from codegen.loops import Buffer, Kernel, Store, padded_bytes
 from codegen.lower import Lowered, lower

@@ -62,9 +62,9 @@ def row_kernel(
     schedule = f"rows=({', '.join(a.name for a in kept)}), lanes={lanes}, stages={len(stages)}"
     together: tuple[Axis, ...] = ()
     if len(stages) == 1 and _is_product(stages[0]):
-        kept, together, places = _grouped(kept, target.registers // 2 - OPERANDS)
-        stages = [_moved(stages[0], places)]
+        left, together, places = _group(kept, target.registers // 2 - OPERANDS)
         if together:
+            kept, stages = left, [_moved(stages[0], places)]
             schedule += f", together={{{', '.join(f'{a.name}: {a.extent}' for a in together)}}}"
     body: list[Stmt] = []
     for stage in stages:
@@ -80,24 +80,28 @@ def _is_product(stage: Stage) -> bool:
     return is_alone and stage.reductions[0].is_contraction
 
 
-def _grouped(kept: Sequence[Axis], room: int) -> tuple[tuple[Axis, ...], tuple[Axis, ...], dict[str, Affine]]:
+def _group(kept: Sequence[Axis], room: int) -> tuple[tuple[Axis, ...], tuple[Axis, ...], dict[str, Affine]]:
     """Which results are computed together, at most `room`: the last kept axes, and a divisor of the next.
 
-    Returns the axes that are left, those of the group, and where in them the axis lies that was divided.
+    Returns the axes that are left, those of the group, and where in them the axis lies that was divided. One result is
+    no group.
     """
-    outer, group, places = list(kept), [], dict[str, Affine]()
-    while outer and not isinstance(outer[-1].extent, Rows) and not places:
-        axis = outer.pop()
+    outer, group, places = list(kept), list[Axis](), dict[str, Affine]()
+    while outer and not isinstance(outer[-1].extent, Rows):
+        axis = outer[-1]
         extent = int(axis.extent)
-        size = next((n for n in range(min(room, extent), 1, -1) if extent % n == 0), 1)
-        room //= size
+        size = next(n for n in range(min(room, extent), 0, -1) if extent % n == 0)
         if size == extent:
-            group.append(axis)
+            group.append(outer.pop())
+            room //= size
             continue
-        blocks = Axis(f"{axis.name}.b", extent // size)
-        outer.append(blocks)
-        places[axis.name] = Affine.of(blocks) * size + Affine.of(f"{axis.name}.i")
-        group.append(Axis(f"{axis.name}.i", size))
+        if size > 1:
+            outer[-1] = Axis(f"{axis.name}.b", extent // size)
+            places[axis.name] = Affine.of(outer[-1]) * size + Affine.of(f"{axis.name}.i")
+            group.append(Axis(f"{axis.name}.i", size))
+        break
+    if size_of(tuple(axis.extent for axis in group)) < 2:
+        return tuple(kept), (), {}
     return tuple(outer), tuple(reversed(group)), places
 
 

@@ -106,11 +106,10 @@ def vector_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:
         return best
     if len(part.reductions) != 1 or not part.reductions[0].is_contraction or len(part.stores) != 1:
         return best
-    others = [
-        a for a in part.axes if a.name not in part.bounding_axes and strides_along(part, a.name, buffers) <= {0, 1}
-    ]
-    widest = max(others, key=lambda a: int(a.extent))
-    return widest if int(widest.extent) >= SCATTERED * int(best.extent) else best
+    least = SCATTERED * int(best.extent)
+    others = [a for a in part.axes if not isinstance(a.extent, Rows) and int(a.extent) >= least]
+    others = [a for a in others if a.name not in part.bounding_axes and strides_along(part, a.name, buffers) <= {0, 1}]
+    return max(others, key=lambda a: int(a.extent), default=best)
 
 
 def contiguous_store_axis(part: Part, buffers: Sequence[Buffer]) -> Axis | None:

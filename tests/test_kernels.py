@@ -251,6 +251,17 @@ def test_golden_loops(name: str, update_golden: bool) -> None:
     assert got == path.read_text(), f"pytest {__file__} --update-golden, then read the difference"
 
 
+def dense(units: int) -> Case:
+    return lambda b: fn.matmul(b, data(b, Rows(64), 256), data(b, 256, units))
+
+
+def test_few_results_of_a_batch_share_what_they_read() -> None:
+    """A dense layer of three: its weights turned over once, then three products side by side; of one: nothing to do."""
+    turned, three = kernels_of(dense(3), AVX512)
+    (one,) = kernels_of(dense(1), AVX512)
+    assert "transpose" in turned.schedule and "together={n0: 3}" in three.schedule and "together" not in one.schedule
+
+
 # ---- machine code
 
 MULTIPLY_ADD = {"x86_64": re.compile(r"vf(n?)madd\w+\s"), "aarch64": re.compile(r"\bfmla\s")}
